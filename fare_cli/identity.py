@@ -1,0 +1,66 @@
+"""What makes a judge this judge: everything that can change a verdict, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Mode = Literal["critique", "direct"]
+Order = Literal["both", "ab", "ba"]
+Combine = Literal["agree", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingOptions:
+    """How records are judged, apart from weights and prompts.
+
+    `max_tokens` bounds the critique of one ask. `votes` above 1 needs critique mode and a temperature above 0.
+    `order`, `combine` and `tie` matter for pairwise only.
+    """
+
+    mode: Mode = "critique"
+    order: Order = "both"
+    combine: Combine = "agree"
+    tie: bool = False
+    votes: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeIdentity:
+    """Weights, adapter (both inside `weights`), prompts and options: change any and it is another judge.
+
+    `prompts` is the fingerprint of the task's prompt files; `prompts_origin` says for people where they come from.
+    """
+
+    task: str
+    model: str
+    weights: str
+    prompts: str
+    prompts_origin: str
+    options: JudgingOptions
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over everything that can change a verdict."""
+        return _digest([self.task, self.weights, self.prompts, asdict(self.options)])
+
+    @property
+    def asking_fingerprint(self) -> str:
+        """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`, `order`."""
+        options = asdict(self.options)
+        for name in ("combine", "tie", "order"):
+            del options[name]
+        return _digest([self.task, self.weights, self.prompts, options])
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "fingerprint": self.fingerprint, "asking_fingerprint": self.asking_fingerprint}
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
