@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant"]
@@ -98,7 +98,7 @@ class Ask:
         content = {
             "weights": weights,
             "messages": [[message.role, [[p.text, p.ours] for p in message.pieces]] for message in self.messages],
-            "script": [type(self.script).__name__, asdict(self.script)],
+            "script": [type(self.script).__name__, *(getattr(self.script, name) for name in self.script.__slots__)],
             "sampling": [self.sampling.temperature, self.sampling.seed if self.sampling.temperature > 0 else 0],
         }
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -144,8 +144,10 @@ class Reply:
 
     def to_json(self) -> dict[str, Any]:
         """The reply as JSON values, defaults left out; `from_json` gives an equal reply back."""
-        values = asdict(self)
-        return {key: value for key, value in values.items() if value != _DEFAULTS[key]}
+        values = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) != _DEFAULTS[name]}
+        if self.error is not None:
+            values["error"] = {"kind": self.error.kind, "message": self.error.message}
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Reply:
@@ -156,7 +158,7 @@ class Reply:
         return cls(**fields)
 
 
-_DEFAULTS = asdict(Reply())
+_DEFAULTS = {name: getattr(Reply(), name) for name in Reply.__slots__}
 
 
 class Answer(NamedTuple):

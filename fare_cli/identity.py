@@ -51,7 +51,8 @@ class JudgeIdentity:
 
     @property
     def asking_fingerprint(self) -> str:
-        """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`, `order`."""
+        """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`,
+        `order`."""
         options = asdict(self.options)
         for name in ("combine", "tie", "order"):
             del options[name]

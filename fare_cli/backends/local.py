@@ -1,0 +1,62 @@
+"""The backend that runs a GGUF in this process."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from fare_cli.asks import Answer, Ask, BackendInfo
+from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.probe import remembered_probe
+
+
+class LocalBackend:
+    """Asks answered by a model file. Opening it loads the model, after a trial run in a child process.
+
+    `name` is for people, `weights` identifies model and adapter. Raises ModelError, UsageError. Close it.
+    """
+
+    def __init__(self, path: Path, *, name: str, weights: str, options: EngineOptions) -> None:
+        # Without GPU offload in the build the layers are ignored, so that one remembered trial serves.
+        layers = -1 if options.gpu_layers is None else options.gpu_layers
+        probe = remembered_probe(path, gpu_layers=layers)
+        if probe.safe_kernels:
+            warnings.warn(
+                "the engine's fast CPU kernels crash on this machine; running without them (fare doctor tells more)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        # Loaded only now: a build that cannot even be imported has been reported by the trial.
+        from fare_cli.engine.engine import Engine
+
+        self.engine = Engine(path, options, safe_kernels=probe.safe_kernels)
+        self.info = BackendInfo(weights, name, {**self.engine.facts, "safe_kernels": probe.safe_kernels})
+        self._interrupted = False
+
+    @property
+    def window(self) -> int:
+        """Twice the slots: while one set is served, the next is known and its shared prefixes can be planned."""
+        return 2 * self.engine.layout.slots + 8
+
+    def submit(self, asks: Sequence[Ask]) -> None:
+        self.engine.submit(asks)
+
+    def collect(self) -> list[Answer]:
+        while not self._interrupted:
+            if not self.engine.busy:
+                return []
+            answers = self.engine.step()
+            if answers:
+                return answers
+        raise KeyboardInterrupt
+
+    def cancel(self, ask_ids: Sequence[str]) -> None:
+        self.engine.cancel(ask_ids)
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self.engine.interrupt()
+
+    def close(self) -> None:
+        self.engine.close()

@@ -1,0 +1,1 @@
+"""The local engine: continuous batching of asks over llama.cpp, in this process."""

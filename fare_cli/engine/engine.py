@@ -1,0 +1,125 @@
+"""The engine on an opened model file: asks in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fare_cli.asks import Answer, Ask
+from fare_cli.engine.loop import Counters, Loop
+from fare_cli.engine.native import Context, Model, build_info
+from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.sizing import Layout, available_memory, choose_layout
+from fare_cli.engine.template import ChatTemplate
+from fare_cli.engine.turns import Turns
+from fare_cli.errors import ModelError
+
+
+class Engine:
+    """A model with its cache and its loop. Close it.
+
+    Raises ModelError when the model cannot be loaded or has no usable chat template, UsageError for impossible sizes.
+    """
+
+    def __init__(
+        self, path: Path, options: EngineOptions, *, layout: Layout | None = None, safe_kernels: bool = False
+    ) -> None:
+        self.options = options
+        gpu_layers = -1 if options.gpu_layers is None else options.gpu_layers
+        self._context: Context | None = None
+        self._model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe_kernels)
+        try:
+            if self._model.has_encoder or self._model.has_recurrent_state:
+                raise ModelError(f"{path}: fare runs decoder models with attention; this one is of another kind")
+            self.template = ChatTemplate(self._model)
+            self.layout = layout or self._choose_layout(offloaded=gpu_layers != 0 and bool(build_info()["gpu_offload"]))
+            self._context = Context(self._model, self.layout.context)
+            if options.lora is not None:
+                self._context.use_adapter(self._model.load_adapter(options.lora))
+            self._turns = Turns(self._model, self.template)
+            self._loop = Loop(
+                self._context,
+                self._turns,
+                slots=self.layout.slots,
+                ask_tokens=self.layout.ctx,
+                even=self.layout.even,
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose_layout(self, *, offloaded: bool) -> Layout:
+        return choose_layout(
+            self.options,
+            context_train=self._model.context_train,
+            kv_bytes_per_token=self._model.kv_bytes_per_token,
+            memory_bytes=available_memory(),
+            offloaded=offloaded,
+        )
+
+    @property
+    def description(self) -> str:
+        return self._model.description
+
+    @property
+    def facts(self) -> dict[str, str | int | float | bool | None]:
+        """Provenance: the build and how it runs the model."""
+        context = self.layout.context
+        build = build_info()
+        return {
+            "llama_cpp_python": str(build["llama_cpp_python"]),
+            "system": str(build["system_info"]),
+            "model": self._model.description,
+            "template": self.template.family,
+            "gpu_offload": bool(build["gpu_offload"]) and self.options.gpu_layers != 0,
+            "kv_type": "f16",
+            "kv_layout": "unified" if context.unified else "streams",
+            "flash_attention": context.flash,
+            "ctx": self.layout.ctx,
+            "slots": self.layout.slots,
+            "threads": context.threads,
+            "deterministic": self.layout.even,
+        }
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that the cache takes; the weights come on top."""
+        return self.layout.context.cells * self._model.kv_bytes_per_token
+
+    @property
+    def counters(self) -> Counters:
+        return self._loop.counters
+
+    @property
+    def busy(self) -> bool:
+        return self._loop.busy
+
+    def submit(self, asks: Sequence[Ask]) -> None:
+        """Takes asks; those of one call share what their prompts have in common."""
+        self._loop.add([self._turns.job(ask) for ask in asks])
+
+    def step(self) -> list[Answer]:
+        """One pass of the loop; [] while nothing was finished by it."""
+        return self._loop.step()
+
+    def cancel(self, ask_ids: Sequence[str]) -> None:
+        self._loop.cancel(ask_ids)
+
+    def prompt_tokens(self, ask: Ask) -> int:
+        """Tokens of the prompt of an ask, without running it."""
+        return self._turns.job(ask).prompt_tokens
+
+    def show_prompt(self, ask: Ask) -> str:
+        """The exact prompt of an ask with its special tokens marked, and the forced beginning of a direct answer."""
+        return self.template.show(self._turns.job(ask).tokens)
+
+    def interrupt(self) -> None:
+        """Makes the running step stop; only sets a flag."""
+        assert self._context is not None
+        self._context.interrupt()
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+        self._model.close()

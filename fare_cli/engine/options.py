@@ -1,0 +1,26 @@
+"""How to run a model; light to import, so that a judge can be named before its engine is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Work = Literal["direct", "critique", "votes"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """None means: chosen from the model and the machine.
+
+    `ctx` is the most tokens one ask may hold, prompt and answer; `gpu_layers` -1 puts all layers on a GPU, if the build
+    has one. `work` says what the run will mostly do, which decides how the cache is laid out.
+    """
+
+    ctx: int | None = None
+    slots: int | None = None
+    threads: int | None = None
+    gpu_layers: int | None = None
+    deterministic: bool = False
+    work: Work = "critique"
+    lora: Path | None = None

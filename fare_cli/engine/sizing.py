@@ -1,0 +1,103 @@
+"""How large the cache is and how it is laid out: from the model, the memory and the kind of work."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fare_cli.engine.loop import EXTRA_SEQUENCES
+from fare_cli.engine.native import MAX_SEQUENCES, ContextParams
+from fare_cli.engine.options import EngineOptions
+from fare_cli.errors import UsageError
+
+#: Tokens of the largest prompt piece, and rows of the largest decode.
+BATCH_TOKENS = 512
+
+#: Rows of one decode whose logits can be asked for, where slots do not need more.
+OUTPUT_ROWS = 64
+
+#: Share of the memory that is free now which the cache may take when nothing was said.
+MEMORY_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A context, how many of its sequences generate, and the most tokens that one ask may hold."""
+
+    context: ContextParams
+    slots: int
+    ctx: int
+    even: bool
+
+
+def choose_layout(
+    options: EngineOptions, *, context_train: int, kv_bytes_per_token: int, memory_bytes: int, offloaded: bool
+) -> Layout:
+    """The layout for a model whose cache takes `kv_bytes_per_token`, with `memory_bytes` free.
+
+    Raises UsageError for a context the model was not trained for, and for slots or a context that no memory can hold.
+    """
+    ctx = _context_length(options, context_train)
+    even = options.deterministic
+    slots = options.slots or (4 if options.work == "direct" else 16)
+    if even:
+        slots = max(slots, 2)
+    if not 1 <= slots <= MAX_SEQUENCES - EXTRA_SEQUENCES:
+        raise UsageError(f"--slots {slots}: between 1 and {MAX_SEQUENCES - EXTRA_SEQUENCES}")
+    budget = int(memory_bytes * MEMORY_SHARE) // max(kv_bytes_per_token, 1)
+    sequences = slots + EXTRA_SEQUENCES
+    per_stream = -(-ctx // 256) * 256
+    streams = not offloaded and options.work == "critique" and per_stream * sequences <= budget
+    if even and not streams:
+        slots = options.slots or max(2, min(slots, budget // per_stream - EXTRA_SEQUENCES))
+        sequences, streams = slots + EXTRA_SEQUENCES, True
+    cells = per_stream * sequences if streams else min(per_stream * (slots + 2), max(budget, 2 * per_stream))
+    return Layout(
+        ContextParams(
+            cells=cells,
+            sequences=sequences,
+            batch=BATCH_TOKENS,
+            outputs=max(OUTPUT_ROWS, slots + 1),
+            unified=not streams,
+            flash=options.work != "votes" or offloaded,
+            threads=options.threads or usable_cores(),
+        ),
+        slots,
+        ctx,
+        even,
+    )
+
+
+def _context_length(options: EngineOptions, context_train: int) -> int:
+    if options.ctx is None:
+        return min(context_train, 4096 if options.work == "direct" else 8192)
+    if options.ctx > context_train:
+        raise UsageError(
+            f"--ctx {options.ctx}: this model was trained for {context_train} tokens",
+            f"use --ctx {context_train} or less",
+        )
+    if options.ctx < 256:
+        raise UsageError(f"--ctx {options.ctx}: at least 256")
+    return options.ctx
+
+
+def usable_cores() -> int:
+    """Cores this process may use, hyper-threads counted once: a second thread on a core only gets in the way."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        siblings = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
+    except OSError:
+        siblings = False
+    return max(1, cores // 2 if siblings else cores)
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be taken without swapping; half of all memory where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -1,0 +1,228 @@
+"""From messages to token ids: the model's own chat template around text that cannot leave its place.
+
+The template is rendered with sentinels in place of the texts. The frame between them is split at the vocabulary's
+special tokens; everything else, the record's text included, is tokenised with special tokens off. So an answer that
+contains `<|im_end|>` cannot end its turn, and harmless text gets the same ids as in the ordinary way of rendering
+first. """
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from fare_cli.asks import Message, Piece
+from fare_cli.engine.native import Model
+from fare_cli.errors import ModelError
+
+#: What templates that print today's date get instead: the same prompt every day.
+FIXED_DATE = "2025-01-01"
+
+_SENTINEL = "FARE{index}SENTINEL{index}TEXT"
+_TAG = re.compile(r"<\|.*\|>", re.DOTALL)
+_SENTINEL_PATTERN = re.compile(r"FARE(\d+)SENTINEL\1TEXT")
+
+
+class Prompt(NamedTuple):
+    """Token ids of a whole prompt; the first `fixed` of them come from text that is not the record's."""
+
+    tokens: list[int]
+    fixed: int
+
+
+class ChatTemplate:
+    """Renders messages to token ids by the template in the GGUF. Raises ModelError if there is none or it cannot be
+    used.
+
+    `opening` are the tokens that lead from the end of the prompt to where an answer's text starts (harmony: the final
+    channel), `reopening` those that lead there after other channels were written. Both are empty for most templates.
+    """
+
+    def __init__(self, model: Model) -> None:
+        source = model.chat_template
+        if source is None:
+            raise ModelError(
+                f"{model.path}: the file has no chat template", "judges need an instruction-tuned model with a template"
+            )
+        self._model = model
+        self._special = model.special_tokens()
+        ordered = sorted(self._special, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, ordered)) + ")") if ordered else None
+        self._template = self._compile(source)
+        self._structural = self._structural_text(source)
+        self._frames: dict[tuple[str, ...], list[str | int]] = {}
+        self.folds_system = self._frame(("system", "user")) is None
+        self.harmony = all(name in self._special for name in ("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
+        self.opening: tuple[int, ...] = ()
+        self.reopening: tuple[int, ...] = ()
+        if self.harmony:
+            self.opening = tuple(self._tokens_of("<|channel|>final<|message|>"))
+            self.reopening = tuple(self._tokens_of("<|end|><|start|>assistant<|channel|>final<|message|>"))
+
+    @property
+    def family(self) -> str:
+        """The name of the layout, for people: `harmony`, `chatml`, `llama-3`, `gemma`, `mistral` or `other`."""
+        if self.harmony:
+            return "harmony"
+        marks = {
+            "<|im_start|>": "chatml",
+            "<|start_header_id|>": "llama-3",
+            "<start_of_turn>": "gemma",
+            "[INST]": "mistral",
+        }
+        frame = self._frame(("user",)) or []
+        text = "".join(part for part in frame if isinstance(part, str))
+        return next((family for mark, family in marks.items() if mark in text), "other")
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """The ids of the messages with the assistant's turn opened behind them."""
+        if self.folds_system:
+            messages = _fold_system(messages)
+        frame = self._frame(tuple(message.role for message in messages))
+        if frame is None:
+            roles = ", ".join(message.role for message in messages)
+            raise ModelError(f"{self._model.path}: its chat template refuses messages of the roles {roles}")
+        return self._tokenise(frame, messages)
+
+    def plain(self, text: str) -> list[int]:
+        """The ids of text that is only text, whatever it looks like.
+
+        llama.cpp matches user-defined tokens even with special tokens off: `</think>` in Qwen3, and in gpt-oss all of
+        harmony's channel marks. Those that give a prompt its structure are cut apart here, so their ids cannot appear.
+        """
+        if self._structural is None or not self._structural.search(text):
+            return self._model.tokenize(text)
+        tokens: list[int] = []
+        start = 0
+        for match in self._structural.finditer(text):
+            tokens += self._model.tokenize(text[start : match.start() + 1])
+            start = match.start() + 1
+        return tokens + self._model.tokenize(text[start:])
+
+    def special_token(self, text: str) -> int | None:
+        return self._special.get(text)
+
+    def show(self, tokens: Sequence[int]) -> str:
+        """The ids as text for people, special tokens marked like `⟦<|im_end|>⟧`."""
+        names = {token: text for text, token in self._special.items()}
+        data = b"".join(
+            f"⟦{names[token]}⟧".encode() if token in names else self._model.piece(token) for token in tokens
+        )
+        return data.decode(errors="replace")
+
+    def _compile(self, source: str) -> jinja2.Template:
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = _fixed_date
+        try:
+            return environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise ModelError(f"{self._model.path}: its chat template is not valid: {error}") from error
+
+    def _structural_text(self, source: str) -> re.Pattern[str] | None:
+        """Special tokens that plain text must not turn into: those of the form `<|...|>` and those the template writes.
+
+        Other user-defined tokens (Gemma's runs of line breaks, HTML tags) are ordinary words of the vocabulary.
+        """
+        marks = [t for t in self._special if len(t) > 1 and not t.isspace() and (_TAG.fullmatch(t) or t in source)]
+        return re.compile(f"(?={'|'.join(map(re.escape, marks))})") if marks else None
+
+    def _frame(self, roles: tuple[str, ...]) -> list[str | int] | None:
+        """What the template writes around texts: strings and, in place of each text, its number. None if it refuses."""
+        if roles not in self._frames:
+            frame = self._render(roles)
+            if frame is None:
+                return None
+            self._frames[roles] = frame
+        return self._frames[roles]
+
+    def _render(self, roles: tuple[str, ...]) -> list[str | int] | None:
+        messages = [{"role": r, "content": _SENTINEL.format(index=i)} for i, r in enumerate(roles)]
+        bos = self._model.piece(self._model.bos, special=True).decode(errors="replace") if self._model.bos >= 0 else ""
+        try:
+            text = self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                enable_thinking=False,
+                bos_token=bos,
+                eos_token="",
+                tools=None,
+            )
+        except (jinja2.TemplateError, TypeError, ValueError, KeyError):
+            return None
+        parts = _SENTINEL_PATTERN.split(text)
+        if [int(number) for number in parts[1::2]] != list(range(len(roles))):
+            return None
+        frame: list[str | int] = [int(part) if i % 2 else part for i, part in enumerate(parts)]
+        if self._model.add_bos and bos and not parts[0].startswith(bos):
+            frame.insert(0, bos)
+        return frame
+
+    def _tokenise(self, frame: Sequence[str | int], messages: Sequence[Message]) -> Prompt:
+        """Splits the frame at special tokens and tokenises each run between them, texts included, as plain text."""
+        tokens: list[int] = []
+        run = ""
+        fixed_run: str | None = None  # what of the current run comes before the record's first text
+        fixed: int | None = None
+        for part in frame:
+            if isinstance(part, int):
+                for piece in messages[part].pieces:
+                    if not piece.ours and piece.text and fixed is None and fixed_run is None:
+                        fixed_run = run
+                    run += piece.text
+                continue
+            for text in self._split.split(part) if self._split else [part]:
+                token = self._special.get(text)
+                if token is None:
+                    run += text
+                    continue
+                if fixed_run is not None:
+                    fixed = self._fixed(tokens, run, fixed_run)
+                    fixed_run = None
+                tokens += self.plain(run) if run else []
+                run = ""
+                tokens.append(token)
+        if fixed_run is not None:
+            fixed = self._fixed(tokens, run, fixed_run)
+        tokens += self.plain(run) if run else []
+        return Prompt(tokens, len(tokens) if fixed is None else fixed)
+
+    def _fixed(self, before: Sequence[int], run: str, fixed_run: str) -> int:
+        """How many leading tokens are the same whatever the record says: ids at a seam depend on what follows."""
+        alone, joined = self.plain(fixed_run), self.plain(run)
+        same = 0
+        while same < min(len(alone), len(joined)) and alone[same] == joined[same]:
+            same += 1
+        return len(before) + same
+
+    def _tokens_of(self, text: str) -> list[int]:
+        return self._model.tokenize(text, special=True)
+
+
+def _fold_system(messages: Sequence[Message]) -> list[Message]:
+    """The messages with a leading system message put in front of the first user message."""
+    if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
+        return list(messages)
+    joined = Message("user", (*messages[0].pieces, Piece("\n\n", True), *messages[1].pieces))
+    return [joined, *messages[2:]]
+
+
+def _raise(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _fixed_date(pattern: str) -> str:
+    return datetime.fromisoformat(FIXED_DATE).strftime(pattern)
+
+
+def _to_json(value: Any, indent: int | None = None, **_others: Any) -> str:
+    """The tojson filter as transformers defines it: no HTML escapes."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)

@@ -1,0 +1,137 @@
+"""The judge as a library: a model, prompts and options, opened once and asked for verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from fare_cli.engine.options import EngineOptions, Work
+from fare_cli.errors import ModelError
+from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
+from fare_cli.identity import JudgeIdentity, JudgingOptions
+from fare_cli.prompting import load_task_prompt
+from fare_cli.records import Record
+from fare_cli.run.reader import items_of
+from fare_cli.run.stream import judge_records
+from fare_cli.tasks import TASKS, Task, check_options
+from fare_cli.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from fare_cli.backends.local import LocalBackend
+
+
+class Judge:
+    """Weights, prompts and options. The model is loaded by the first record that needs it.
+
+    `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
+    make another judge), `prompts_dir` a folder of prompts instead of fare's own. """
+
+    def __init__(
+        self,
+        model: ModelFile,
+        *,
+        options: JudgingOptions | None = None,
+        prompts_dir: Path | None = None,
+        engine: EngineOptions | None = None,
+    ) -> None:
+        self.model = model
+        self.options = options or JudgingOptions()
+        self.prompts_dir = prompts_dir
+        self.engine_options = engine or EngineOptions(work=work_of(self.options))
+        self._backend: LocalBackend | None = None
+        self._weights = f"sha256:{model.sha256}"
+        lora = self.engine_options.lora
+        if lora is not None:
+            if not lora.is_file():
+                raise ModelError(f"there is no adapter file {lora}")
+            self._weights += f"+lora:sha256:{file_sha256(lora)}"
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path | None = None,
+        *,
+        options: JudgingOptions | None = None,
+        prompts_dir: Path | None = None,
+        lora: Path | None = None,
+        **engine: Any,
+    ) -> Judge:
+        """A judge on a model's name or a GGUF file's path; None means the only model installed.
+
+        Further keywords are those of `EngineOptions` (`ctx`, `slots`, `threads`, `gpu_layers`, `deterministic`).
+        Raises ModelError if there is no such model; what only loading shows is raised by the first verdict.
+        """
+        options = options or JudgingOptions()
+        engine.setdefault("work", work_of(options))
+        return cls(
+            resolve_model(model), options=options, prompts_dir=prompts_dir, engine=EngineOptions(lora=lora, **engine)
+        )
+
+    def task(self, name: str) -> Task:
+        """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
+        check_options(name, self.options)
+        return TASKS[name](load_task_prompt(name, self.prompts_dir), self.options)
+
+    def identity(self, task: str) -> JudgeIdentity:
+        """What makes this judge the one it is for a task; needs no loaded model."""
+        prompt = load_task_prompt(task, self.prompts_dir)
+        return JudgeIdentity(
+            task=task,
+            model=self.model.name,
+            weights=self._weights,
+            prompts=prompt.fingerprint,
+            prompts_origin=prompt.origin,
+            options=self.options,
+        )
+
+    def backend(self) -> LocalBackend:
+        """The loaded model, loaded now if it was not. Raises ModelError, UsageError."""
+        if self._backend is None:
+            from fare_cli.backends.local import LocalBackend
+
+            self._backend = LocalBackend(
+                self.model.path, name=self.model.name, weights=self._weights, options=self.engine_options
+            )
+        return self._backend
+
+    def pairwise(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """Which of two answers is better, one verdict a record, in order, while records still come in."""
+        return self.verdicts("pairwise", records)
+
+    def step(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """The first wrong step of each solution."""
+        return self.verdicts("step", records)
+
+    def verify(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """Whether each answer is right."""
+        return self.verdicts("verify", records)
+
+    def score(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """How good each answer is by its rubric."""
+        return self.verdicts("score", records)
+
+    def verdicts(self, task: str, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """Verdicts of a task by name. What is wrong with one record makes its verdict `invalid` and ends nothing."""
+        return judge_records(items_of(task, records), self.task(task), self.backend(), identity=self.identity(task))
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def work_of(options: JudgingOptions) -> Work:
+    """What kind of work these options give the engine."""
+    if options.mode == "direct":
+        return "direct"
+    return "votes" if options.votes > 1 else "critique"

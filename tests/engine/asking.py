@@ -1,0 +1,172 @@
+"""Asks for the engine's tests, a way to run them, and a plain reference that computes one sequence at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling, Script
+from fare_cli.engine.engine import Engine
+from fare_cli.engine.loop import EXTRA_SEQUENCES
+from fare_cli.engine.native import Context, ContextParams, Model
+from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.sizing import Layout
+from fare_cli.engine.template import ChatTemplate
+from fare_cli.engine.turns import Turns
+
+PAIR = (" [A]", " [B]")
+STEPS = tuple(f" {number}" for number in range(-1, 24))
+DIRECT = Direct("Verdict:", PAIR)
+
+SYSTEM = "You are a careful judge of two answers. Look for mistakes and say which answer is better. " * 3
+
+
+def ask(ask_id: str, question: str, answers: str, script: Script, sampling: Sampling = Sampling()) -> Ask:  # noqa: B008
+    user = (Piece("[User Question]\n", True), Piece(question, False), Piece("\n\n[Answers]\n", True))
+    return Ask(
+        ask_id,
+        (Message("system", (Piece(SYSTEM, True),)), Message("user", (*user, Piece(answers, False)))),
+        script,
+        sampling,
+    )
+
+
+def pairs(count: int, script: Script) -> list[list[Ask]]:
+    """Groups of two asks that share a question, of different lengths."""
+    groups = []
+    for number in range(count):
+        question = f"Question {number}: what is {number} plus {number}? " * (1 + number % 4)
+        one, two = f"It is {2 * number}. " * (2 + number % 5), f"I think {2 * number + 1}! " * (1 + number % 3)
+        groups.append(
+            [ask(f"{number}/ab", question, one + two, script), ask(f"{number}/ba", question, two + one, script)]
+        )
+    return groups
+
+
+def layout(*, slots: int, unified: bool = False, ctx: int = 1024, even: bool = False, flash: bool = True) -> Layout:
+    sequences = slots + EXTRA_SEQUENCES
+    params = ContextParams(
+        cells=ctx * sequences,
+        sequences=sequences,
+        batch=512,
+        outputs=max(64, slots + 1),
+        unified=unified,
+        flash=flash,
+        threads=2,
+    )
+    return Layout(params, slots, ctx, even)
+
+
+@contextlib.contextmanager
+def engine(path: Path, shape: Layout) -> Iterator[Engine]:
+    opened = Engine(path, EngineOptions(gpu_layers=0), layout=shape)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def run(opened: Engine, groups: Sequence[Sequence[Ask]]) -> dict[str, Reply]:
+    for group in groups:
+        opened.submit(group)
+    replies = {}
+    while opened.busy:
+        for answer in opened.step():
+            assert answer.ask_id not in replies
+            replies[answer.ask_id] = answer.reply
+    return replies
+
+
+def run_once(path: Path, shape: Layout, groups: Sequence[Sequence[Ask]]) -> dict[str, Reply]:
+    with engine(path, shape) as opened:
+        return run(opened, groups)
+
+
+class Reference:
+    """One sequence in a fresh cache, decoded whole: what a reply must agree with."""
+
+    def __init__(self, path: Path) -> None:
+        self._model = Model(path, gpu_layers=0)
+        self._template = ChatTemplate(self._model)
+        self._turns = Turns(self._model, self._template)
+
+    def close(self) -> None:
+        self._model.close()
+
+    def _rows(self, tokens: Sequence[int], outputs: int) -> list[np.ndarray]:
+        params = ContextParams(
+            cells=2048, sequences=1, batch=len(tokens), outputs=outputs, unified=True, flash=True, threads=2
+        )
+        context = Context(self._model, params)
+        count = len(tokens)
+        wanted = [i >= count - outputs for i in range(count)]
+        context.decode(tokens, range(count), [0] * count, wanted)
+        rows = []
+        for i in range(count - outputs, count):
+            row = context.logits(i)
+            assert row is not None
+            rows.append(row.astype(np.float64))
+        context.close()
+        return rows
+
+    def direct(self, question: Ask, behind: Sequence[int] = ()) -> dict[str, float]:
+        """Label log-probabilities, by the whole label paths and nothing of the trie."""
+        assert isinstance(question.script, Direct | Judgment)
+        prompt = [*self._template.prompt(question.messages).tokens, *self._template.opening, *behind]
+        marker, choice = self._turns._choice(question.script.marker, question.script.labels)
+        scores = {}
+        for label, path in choice.paths.items():
+            score = 0.0
+            for depth in range(len(path)):
+                node = path[:depth]
+                if node not in choice.nodes:
+                    continue
+                (row,) = self._rows([*prompt, *marker, *node], 1)
+                score += row[path[depth]] - np.logaddexp.reduce(row)
+            if path in choice.nodes:
+                (row,) = self._rows([*prompt, *marker, *path], 1)
+                row = row - np.logaddexp.reduce(row)
+                longer = {p[len(path)] for p in choice.paths.values() if p[: len(path)] == path and p != path}
+                score += np.log(1 - sum(np.exp(row[token]) for token in longer))
+            scores[label] = score
+        total = np.logaddexp.reduce(list(scores.values()))
+        return {label: float(score - total) for label, score in scores.items()}
+
+    def given(self, question: Ask) -> float:
+        assert isinstance(question.script, Given)
+        prompt = [*self._template.prompt(question.messages).tokens, *self._template.opening]
+        text = self._template.plain(question.script.text)
+        rows = self._rows([*prompt, *text], len(text) + 1)
+        return float(sum(row[t] - np.logaddexp.reduce(row) for row, t in zip(rows, text, strict=False)))
+
+    def greedy(self, question: Ask, count: int) -> str:
+        """What the model writes greedily, each token from a fresh cache; special tokens left out."""
+        tokens = list(self._template.prompt(question.messages).tokens)
+        text = b""
+        for _ in range(count):
+            (row,) = self._rows(tokens, 1)
+            best = int(np.argmax(row))
+            if self._model.is_end(best):
+                break
+            text += self._model.piece(best)
+            tokens.append(best)
+        return text.decode(errors="replace")
+
+
+__all__ = [
+    "DIRECT",
+    "PAIR",
+    "STEPS",
+    "Free",
+    "Given",
+    "Judgment",
+    "Reference",
+    "ask",
+    "engine",
+    "layout",
+    "pairs",
+    "run",
+]
