@@ -1,0 +1,65 @@
+"""The judging tasks: `step(record, replies)` gives the asks still owed, then the verdict. All of it pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+from fare_cli.asks import Ask, Reply
+from fare_cli.errors import UsageError
+from fare_cli.identity import JudgingOptions
+from fare_cli.prompting import TaskPrompt
+from fare_cli.records import Record, Verdict
+from fare_cli.tasks.pairwise import Pairwise
+from fare_cli.tasks.score import Score
+from fare_cli.tasks.step import Step
+from fare_cli.tasks.verify import Verify
+
+__all__ = ["TASKS", "Pairwise", "Score", "Step", "Task", "Verify", "check_options"]
+
+
+class Task(Protocol):
+    """What a run needs of a task."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def prompt(self) -> TaskPrompt: ...
+    @property
+    def options(self) -> JudgingOptions: ...
+
+    def step(self, record: Record, replies: Mapping[str, Reply]) -> list[Ask] | Verdict:
+        """The asks that have no reply in `replies` (by ask id, unique inside the record); the verdict once all have.
+
+        Asks that share a prefix are neighbours. A reply with an error makes the verdict `invalid`.
+        """
+        ...
+
+
+TASKS: Mapping[str, type[Pairwise] | type[Step] | type[Verify] | type[Score]] = {
+    "pairwise": Pairwise,
+    "step": Step,
+    "verify": Verify,
+    "score": Score,
+}
+
+
+def check_options(task: str, options: JudgingOptions) -> None:
+    """Raises UsageError for options that contradict each other; those of pairwise are ignored by other tasks."""
+    if options.votes < 1:
+        raise UsageError(f"--votes {options.votes}: at least one vote is needed")
+    if not (math.isfinite(options.temperature) and options.temperature >= 0):
+        raise UsageError(f"--temperature {options.temperature}: must be 0 or more")
+    if options.max_tokens < 1:
+        raise UsageError(f"--max-tokens {options.max_tokens}: must be 1 or more")
+    if options.votes > 1 and options.mode == "direct":
+        raise UsageError("--votes above 1 needs --mode critique", "direct votes would all be the same")
+    if options.votes > 1 and options.temperature == 0:
+        raise UsageError("--votes above 1 needs a --temperature above 0", "without it all votes are the same; try 0.7")
+    if task != "pairwise" or not options.tie:
+        return
+    if options.combine == "mean":
+        raise UsageError("--tie cannot go with --combine mean", "mean always prefers one answer; use --combine agree")
+    if options.order != "both":
+        raise UsageError(f"--tie cannot go with --order {options.order}", "a tie is two orders that disagree")

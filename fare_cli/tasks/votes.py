@@ -1,0 +1,159 @@
+"""The asks of one branch of a record (an order, a criterion), and how their replies become one reading.
+
+Named rule of all tasks: the votes of a branch are averaged, probability by probability; the label is the most probable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from fare_cli.asks import Ask, Direct, Judgment, Message, Reply, Sampling
+from fare_cli.errors import RecordError
+from fare_cli.identity import JudgingOptions
+from fare_cli.prompting import Contract, TaskPrompt
+from fare_cli.records import Judgement, Record, Usage
+
+MARKER = "Verdict:"
+_FLOOR = -100.0
+"""Least log-probability (nats): keeps averages of logs finite where a probability is so small that it became 0."""
+
+
+class Branch(NamedTuple):
+    """One order, one criterion, or the only way to ask. `labels`: as the script has them -> as verdicts name them."""
+
+    name: str
+    labels: Mapping[str, str]
+
+
+class Reading(NamedTuple):
+    """What the votes of a branch say together: normalised log-probabilities (nats) over the labels' names.
+
+    `votes` are the replies in order, each with its own log-probabilities.
+    """
+
+    branch: Branch
+    log_probabilities: dict[str, float]
+    votes: tuple[tuple[Reply, dict[str, float]], ...]
+
+    @property
+    def label(self) -> str:
+        return most_probable(self.log_probabilities)
+
+
+def most_probable(values: Mapping[str, float]) -> str:
+    """The label of the largest value, the first of several equal ones."""
+    return max(values, key=values.__getitem__)
+
+
+def normalised(log_values: Mapping[str, float]) -> dict[str, float]:
+    """The same log-probabilities, their probabilities summing to one."""
+    largest = max(log_values.values())
+    log_sum = largest + math.log(sum(math.exp(value - largest) for value in log_values.values()))
+    return {label: value - log_sum for label, value in log_values.items()}
+
+
+def probabilities(log_values: Mapping[str, float]) -> dict[str, float]:
+    return {label: math.exp(value) for label, value in log_values.items()}
+
+
+def missing_asks(
+    branches: Sequence[Branch],
+    messages: Callable[[str], tuple[Message, ...]],
+    replies: Mapping[str, Reply],
+    options: JudgingOptions,
+) -> list[Ask]:
+    """The asks that have no reply yet, named `branch/vote`; `messages` makes those of a branch by its name."""
+    asks = []
+    for branch in branches:
+        votes = [vote for vote in range(options.votes) if f"{branch.name}/{vote}" not in replies]
+        if votes:
+            shared = messages(branch.name)
+            asks += [_ask(branch, vote, shared, options) for vote in votes]
+    return asks
+
+
+def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options: JudgingOptions) -> list[Reading]:
+    """The reading of each branch. Raises RecordError with kind and message of the first reply that holds no answer."""
+    readings = []
+    for branch in branches:
+        answers = [replies[f"{branch.name}/{vote}"] for vote in range(options.votes)]
+        votes = tuple((reply, _read(reply, branch.labels)) for reply in answers)
+        readings.append(Reading(branch, _average([logs for _, logs in votes]), votes))
+    return readings
+
+
+def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: JudgingOptions) -> Ask:
+    labels = tuple(branch.labels)
+    if options.mode == "direct":
+        return Ask(f"{branch.name}/{vote}", messages, Direct(MARKER, labels))
+    sampling = Sampling(options.temperature, options.seed + vote)
+    return Ask(f"{branch.name}/{vote}", messages, Judgment(MARKER, labels, options.max_tokens), sampling)
+
+
+def _read(reply: Reply, labels: Mapping[str, str]) -> dict[str, float]:
+    """Log-probabilities of a reply by the labels' names, never below the floor."""
+    if reply.error is not None:
+        raise RecordError(reply.error.kind, reply.error.message)
+    given = reply.log_probabilities
+    if given is None or given.keys() != labels.keys():
+        raise RecordError("bad_reply", "the reply holds no probabilities of the labels that were asked for")
+    if any(math.isnan(value) for value in given.values()):
+        raise RecordError("nan", "a probability of the reply is not a number")
+    return normalised({name: max(given[label], _FLOOR) for label, name in labels.items()})
+
+
+def _average(votes: Sequence[dict[str, float]]) -> dict[str, float]:
+    if len(votes) == 1:
+        return votes[0]
+    means = {label: sum(math.exp(vote[label]) for vote in votes) / len(votes) for label in votes[0]}
+    return normalised({label: max(math.log(mean), _FLOOR) if mean > 0 else _FLOOR for label, mean in means.items()})
+
+
+def judgements(
+    reading: Reading,
+    *,
+    order: Literal["ab", "ba"] | None = None,
+    criterion: str | None = None,
+    means: Mapping[str, str] | None = None,
+) -> list[Judgement]:
+    """One entry for each vote. `means` undoes the swap of an order; without it a label means what it says."""
+    entries = []
+    for vote, (reply, logs) in enumerate(reading.votes):
+        label = most_probable(logs)
+        others = [value for name, value in logs.items() if name != label]
+        entries.append(
+            Judgement(
+                order=order,
+                vote=vote,
+                criterion=criterion,
+                label=label,
+                means=means[label] if means else label,
+                probabilities=probabilities(logs),
+                margin=logs[label] - max(others) if others else None,
+                critique=_critique(reply),
+                forced=reply.forced,
+                truncated=reply.truncated,
+            )
+        )
+    return entries
+
+
+def _critique(reply: Reply) -> str | None:
+    """What was written before the verdict that counts; None where nothing was asked but the label."""
+    if reply.read_at is not None:
+        return reply.text[: max(0, reply.read_at - len(MARKER))].rstrip()
+    return reply.text or None
+
+
+def usage(replies: Mapping[str, Reply]) -> Usage:
+    return Usage(
+        prompt_tokens=sum(reply.prompt_tokens for reply in replies.values()),
+        generated_tokens=sum(reply.generated_tokens for reply in replies.values()),
+    )
+
+
+def contract(prompt: TaskPrompt, record: Record) -> Contract:
+    """`own` where context or reference leave the layout that FARE was trained with, else what the prompt says."""
+    return prompt.contract if record.context is None and record.reference is None else "own"
