@@ -1,0 +1,208 @@
+"""`fare doctor`: whether this machine can judge, and which settings are in force."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fare_cli.errors import ExitCode, FareError
+
+if TYPE_CHECKING:
+    from fare_cli.gguf.store import ModelFile
+    from fare_cli.settings import Settings
+
+_ENGINE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found about one thing. Only a `problem` keeps fare from judging."""
+
+    name: str
+    status: Literal["ok", "note", "problem"]
+    message: str
+    hint: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def doctor(
+    model: Annotated[str | None, typer.Option("--model", help="The model to try: a name or a GGUF file.")] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Show each setting and where it came from, and check nothing.")
+    ] = False,
+    isolated: Annotated[bool, typer.Option("--isolated", help="Ignore the settings of the project.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check Python, the engine, memory and the model, and decode ten tokens. Exits with 5 if fare cannot judge here."""
+    from fare_cli.settings import load_settings
+
+    in_force = load_settings({"model": model}, isolated=isolated)
+    if settings:
+        _print_settings(in_force, as_json)
+        return
+    checks = examine(in_force)
+    ok = all(check.status != "problem" for check in checks)
+    if as_json:
+        typer.echo(json.dumps({"ok": ok, "checks": [asdict(check) for check in checks]}, indent=2))
+    else:
+        for check in checks:
+            typer.echo(f"{check.status:<8} {check.name:<9} {check.message}")
+            if check.hint:
+                typer.echo(f"{'':<18} hint: {check.hint}")
+    if not ok:
+        raise typer.Exit(ExitCode.ENVIRONMENT)
+
+
+def _print_settings(settings: Settings, as_json: bool) -> None:
+    values = settings.model_dump(mode="json")
+    if as_json:
+        rows = {name: {"value": value, "origin": settings.origin(name)} for name, value in values.items()}
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for name, value in values.items():
+        shown = "-" if value is None else json.dumps(value, ensure_ascii=False)
+        typer.echo(f"{name:<14} {shown:<14} {settings.origin(name)}")
+
+
+def examine(settings: Settings) -> list[Check]:
+    """All checks, in the order in which one needs the other. Whatever may crash runs in child processes."""
+    checks = [_python(), _platform(), *_engine(), _memory()]
+    engine_works = all(check.status != "problem" for check in checks if check.name == "engine")
+    found: list[ModelFile] = []
+    checks.append(_guarded("model", lambda: _model(settings, found)))
+    if found and engine_works:
+        checks.append(_guarded("decode", lambda: _decode(found[0], settings)))
+    return checks
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except FareError as error:
+        return Check(name, "problem", error.message, error.hint)
+
+
+def _python() -> Check:
+    return Check(
+        "python", "ok", f"{platform.python_version()} ({sys.executable})", values={"executable": sys.executable}
+    )
+
+
+def _platform() -> Check:
+    values = {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()}
+    message = f"{platform.platform()}, {values['cpus']} CPUs"
+    if values["system"] == "Windows":
+        return Check("platform", "problem", message, "Windows is not supported; use WSL", values)
+    return Check("platform", "ok", message, values=values)
+
+
+def _engine() -> list[Check]:
+    """The engine's build, asked in a child process: a build for another CPU can die while it is being loaded."""
+    program = "import json, fare_cli.engine.native as n; print(json.dumps(n.build_info()))"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ENGINE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return [Check("engine", "problem", f"loading llama.cpp did not end within {_ENGINE_SECONDS} s")]
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        reason = f"killed by {_signal_name(-done.returncode)}" if done.returncode < 0 else (said or ["no reason"])[-1]
+        hint = "install llama-cpp-python again, built on this machine (docs/install.md)"
+        return [Check("engine", "problem", f"llama.cpp cannot be loaded: {reason}", hint)]
+    build = json.loads(done.stdout.strip().splitlines()[-1])
+    gpu = "compiled in" if build["gpu_offload"] else "not compiled in: everything runs on the CPU"
+    checks = [
+        Check("engine", "ok", f"llama-cpp-python {build['llama_cpp_python']}; {_features(build)}", values=build),
+        Check("gpu", "ok" if build["gpu_offload"] else "note", f"GPU offload {gpu}"),
+    ]
+    if _cpu_has_amx():
+        checks.append(_amx(str(build["system_info"])))
+    return checks
+
+
+def _features(build: dict[str, Any]) -> str:
+    """What the build makes use of: `CPU : AVX2 = 1 | F16C = 1 |` becomes `AVX2, F16C`."""
+    return ", ".join(re.findall(r"(\w+) = [1-9]", str(build["system_info"])))
+
+
+def _amx(system_info: str) -> Check:
+    if "AMX_INT8 = 1" not in system_info:
+        return Check("amx", "ok", "the CPU has AMX and the engine is built without it")
+    message = "the engine is built with AMX, which crashes when it was compiled by gcc 12; the decode below tells"
+    return Check("amx", "note", message)
+
+
+def _cpu_has_amx() -> bool:
+    try:
+        return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _memory() -> Check:
+    total, available = _memory_bytes()
+    values = {"total_bytes": total, "available_bytes": available}
+    free = "" if available is None else f", {available / 1e9:.1f} GB available"
+    return Check("memory", "ok", f"{total / 1e9:.1f} GB{free}", values=values)
+
+
+def _memory_bytes() -> tuple[int, int | None]:
+    """Total and available memory; available is None where the system does not say it in a file."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return total, None
+    kilobytes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
+    available = kilobytes.get("MemAvailable")
+    return total, None if available is None else int(available) * 1024
+
+
+def _model(settings: Settings, found: list[ModelFile]) -> Check:
+    from fare_cli.gguf.header import read_header
+    from fare_cli.gguf.store import resolve_model
+
+    model = resolve_model(settings.model)
+    header = read_header(model.path)
+    found.append(model)
+    values = {"name": model.name, "path": str(model.path), "sha256": model.sha256}
+    context = f"{header.context_length} tokens of context" if header.context_length else "context length unknown"
+    message = f"{model.name}: {header.architecture}, {header.quantisation}, {context} ({model.path})"
+    return Check("model", "ok", message, values=values)
+
+
+def _decode(model: ModelFile, settings: Settings) -> Check:
+    from fare_cli.engine.probe import probe_model
+
+    result = probe_model(model.path, gpu_layers=-1 if settings.gpu_layers is None else settings.gpu_layers)
+    message = f"{result.tokens} tokens in {result.seconds:.2f} s, in a process of their own"
+    if not result.safe_kernels:
+        return Check("decode", "ok", message, values=result._asdict())
+    slow = f"{message}; only without the fast CPU kernels, which crash here, so fare leaves them out"
+    hint = "build llama-cpp-python without AMX (docs/install.md) to judge faster"
+    return Check("decode", "note", slow, hint, result._asdict())
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

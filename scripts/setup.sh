@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Makes .venv ready to use: Python packages, the engine built for this CPU, the small model. Safe to run again.
+# PYTHON=/path/to/python chooses the interpreter; CMAKE_ARGS is passed on to the engine's build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    printf 'hint: %s\n' "$2" >&2
+    exit 5
+}
+
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null 2>&1 && is_new_enough "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.11 or newer was found" "on Debian or Ubuntu: apt install python3 python3-venv build-essential (PYTHON=... names another one)"
+}
+
+case "$(uname -s)" in
+    Linux | Darwin) ;;
+    *) fail "$(uname -s) is not supported" "on Windows, use WSL" ;;
+esac
+
+if [ ! -x .venv/bin/python ]; then
+    python="$(find_python)"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python cannot make virtual environments" "on Debian or Ubuntu: apt install python3-venv"
+    "$python" -m venv .venv
+fi
+is_new_enough .venv/bin/python || fail ".venv has no working Python 3.11 or newer" "remove .venv and run this again"
+.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null 2>&1 ||
+    fail ".venv has no pip, and it cannot be put there" "remove .venv and run this again"
+
+.venv/bin/python scripts/engine.py
+
+# The packages are installed again only when what they are made from has changed.
+wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
+if [ ! -x .venv/bin/fare ] || [ "$(cat .venv/fare-packages 2>/dev/null)" != "$wanted" ]; then
+    echo "installing fare and its packages" >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    printf '%s\n' "$wanted" >.venv/fare-packages
+fi
+
+.venv/bin/fare models pull smollm2 >/dev/null

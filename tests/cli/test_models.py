@@ -1,0 +1,85 @@
+"""`fare models`: what a user sees of listing, showing and pulling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fare_cli.cli.models import models_app
+from fare_cli.errors import ModelError
+from fare_cli.gguf.catalog import catalog
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `FARE_HOME` of the test's own, where nothing is installed."""
+    monkeypatch.setenv("FARE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def installed(home: Path, smollm2_path: Path) -> Path:
+    """The small model, installed in the home."""
+    path = home / "models" / "smollm2.gguf"
+    path.parent.mkdir(parents=True)
+    path.symlink_to(smollm2_path)
+    return path
+
+
+def test_an_empty_list_tells_how_to_get_a_model_on_stderr(home: Path) -> None:
+    result = CliRunner().invoke(models_app, ["list"])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "fare models pull smollm2" in result.stderr
+    assert "judges poorly" in result.stderr
+
+
+def test_the_list_has_one_line_a_model(installed: Path) -> None:
+    (installed.parent / "other.gguf").write_bytes(b"GGUF")
+    result = CliRunner().invoke(models_app, ["list"])
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["other", "smollm2"]
+    assert str(installed) in result.stdout
+    assert "pull" not in result.stderr
+
+
+def test_the_list_as_json_says_what_is_installed(home: Path) -> None:
+    result = CliRunner().invoke(models_app, ["list", "--json"])
+    assert json.loads(result.stdout) == [{"name": "smollm2", "installed": False, "path": None}]
+
+
+@pytest.mark.parametrize("by", ["name", "path"])
+def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
+    result = CliRunner().invoke(models_app, ["show", "smollm2" if by == "name" else str(installed), "--json"])
+    assert json.loads(result.stdout) == {
+        "name": "smollm2",
+        "path": str(installed),
+        "bytes": 98_362_432,
+        "sha256": catalog()["smollm2"].sha256,
+        "architecture": "llama",
+        "quantisation": "Q4_1",
+        "context": 8192,
+        "parameters": 134_515_008,
+    }
+
+
+def test_show_for_people_has_the_same(installed: Path) -> None:
+    lines = CliRunner().invoke(models_app, ["show", "smollm2"]).stdout.splitlines()
+    shown = dict(line.split(maxsplit=1) for line in lines)
+    assert (shown["architecture"], shown["quantisation"], shown["context"]) == ("llama", "Q4_1", "8192")
+    assert shown["sha256"] == catalog()["smollm2"].sha256
+
+
+def test_show_of_a_damaged_file_is_an_error(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(b"GGUF")
+    result = CliRunner().invoke(models_app, ["show", str(path)])
+    assert isinstance(result.exception, ModelError)
+    assert "cut off" in result.exception.message
+
+
+def test_pull_prints_the_path_on_stdout_and_talks_on_stderr(home: Path, smollm2_path: Path) -> None:
+    for _ in range(2):
+        result = CliRunner().invoke(models_app, ["pull", "smollm2", "--from", str(smollm2_path)])
+        assert result.stdout == f"smollm2\t{home / 'models' / 'smollm2.gguf'}\n"

@@ -1,0 +1,135 @@
+"""The house's rules on imports, read from the source: they go down only, and few modules may touch the outside."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_PACKAGE = Path(__file__).parent.parent / "fare_cli"
+
+_WAIST = {"errors", "asks", "identity"}
+_RECORDS = {"record_fields", "records", "unknown_fields", "verdicts"}
+_PROMPTS = {"prompt_template", "prompting"}
+
+# What each part may import of the others. A part is a module or a folder directly under fare_cli.
+_MAY_IMPORT = {
+    **{part: {"errors"} for part in _WAIST | {"folders"}},
+    "settings": _WAIST,
+    **dict.fromkeys(_RECORDS, _WAIST | _RECORDS),
+    **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
+    "tasks": _WAIST | _RECORDS | _PROMPTS,
+    "engine": {"errors", "asks", "folders"},
+    "gguf": {"errors", "folders", "engine.native"},
+    # Replies are replayed out of the journals that runs write.
+    "backends": {"errors", "asks", "folders", "engine", "run.journal"},
+    "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
+    "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+}
+# These stand above all others.
+_TOP = {"cli", "__init__", "__main__"}
+
+_NETWORK = {"socket", "ssl", "http.client", "urllib.request", "httpx", "requests", "aiohttp", "huggingface_hub"}
+
+
+def _modules() -> list[str]:
+    """Dotted names below fare_cli, packages by their own name."""
+    paths = [path.relative_to(_PACKAGE).with_suffix("") for path in _PACKAGE.rglob("*.py")]
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+
+
+def _source(module: str) -> Path:
+    path = _PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Every module that `module` imports, anywhere in its source, for types too; `from x import y` gives x and x.y."""
+    for node in ast.walk(ast.parse(_source(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield str(node.module)
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def _own_imports(module: str) -> set[str]:
+    """The modules of fare that `module` imports, as dotted names below fare_cli."""
+    known = set(_modules())
+    names = {name.removeprefix("fare_cli.") for name in _imports(module) if name.startswith("fare_cli.")}
+    return names & known
+
+
+def test_every_part_has_its_rule_and_every_rule_a_part() -> None:
+    assert {module.split(".")[0] for module in _modules()} - _TOP == set(_MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", _modules())
+def test_imports_go_down_only(module: str) -> None:
+    part = module.split(".")[0]
+    if part in _TOP:
+        return
+    for imported in _own_imports(module):
+        package = imported.split(".")[0]
+        # `from fare_cli.engine import native` names both the package and the module: the narrower one decides.
+        is_package_of_a_named_module = any(other.startswith(f"{imported}.") for other in _own_imports(module))
+        allowed = package == part or {package, imported} & _MAY_IMPORT[part]
+        assert allowed or is_package_of_a_named_module, f"{module} may not import {imported}"
+
+
+def _importers(names: set[str]) -> set[str]:
+    found = set()
+    for module in _modules():
+        if any(name == outside or name.startswith(f"{outside}.") for name in _imports(module) for outside in names):
+            found.add(module)
+    return found
+
+
+def test_only_native_imports_llama_cpp() -> None:
+    assert _importers({"llama_cpp"}) == {"engine.native"}
+
+
+def test_only_the_command_line_imports_typer_and_rich() -> None:
+    assert {module.split(".")[0] for module in _importers({"typer", "rich", "click"})} <= {"cli"}
+
+
+def test_only_fetching_reaches_the_network() -> None:
+    assert _importers(_NETWORK) <= {"gguf.fetch"}
+    starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
+    assert starters == {"gguf.fetch"}, "pip is a way to the network too"
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    assert not {module.split(".")[-1] for module in _modules()} & {
+        "utils",
+        "helpers",
+        "common",
+        "core",
+        "base",
+        "manager",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "not_loaded"),
+    [
+        ("--help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pydantic", "rich"}),
+        # Typer itself loads pydantic to read the arguments of a command.
+        ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+    ],
+)
+def test_help_does_not_load_what_judging_needs(arguments: str, not_loaded: set[str]) -> None:
+    program = (
+        "import sys; from fare_cli.cli.main import run; run(sys.argv[1].split());"
+        "print(*sorted(name for name in sys.modules if '.' not in name), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+    assert not not_loaded & set(done.stderr.split())
