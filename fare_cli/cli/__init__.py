@@ -1,0 +1,1 @@
+"""The command line: a command builds settings, calls one library function, prints, and returns an exit code."""

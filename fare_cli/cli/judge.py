@@ -1,0 +1,225 @@
+"""`fare judge`: records in, verdicts out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from fare_cli.cli.console import (
+    Console,
+    ProgressDisplay,
+    may_colour,
+    printable,
+    summary_lines,
+    verdict_line,
+)
+from fare_cli.cli.options import SETTING_NAMES, JudgeOptions, SectionedCommand, for_task
+from fare_cli.cli.source import input_plan
+from fare_cli.cli.stopping import StopSignals
+from fare_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from fare_cli.asks import Backend
+    from fare_cli.judge import Judge
+    from fare_cli.run.runner import InputPlan, Outcome, RunPlan
+    from fare_cli.settings import Settings
+    from fare_cli.verdicts import Verdict
+
+_SUMMARIES = {
+    "pairwise": "Say which of two answers is better.",
+    "step": "Find the first wrong step of a solution.",
+    "verify": "Say whether an answer is right.",
+    "score": "Rate an answer by a rubric.",
+}
+
+judge_app = typer.Typer(help="Judge records: the main job.")
+
+
+def _judge(task: str, options: JudgeOptions) -> int:
+    from fare_cli.settings import load_settings
+
+    _check(options)
+    settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
+    source = input_plan(task, options)
+    console = Console(quiet=options.quiet, verbose=options.verbose)
+    with _open(settings) as judge:
+        if options.explain is not None:
+            from fare_cli.cli.explain import explain
+
+            return explain(judge, source, options.explain, console)
+        if options.dry_run:
+            from fare_cli.cli.estimate import estimate
+
+            return estimate(judge, source, options.limit, console)
+        return _run(judge, _plan(judge, source, settings, options), options, console)
+
+
+for _task, _summary in _SUMMARIES.items():
+    judge_app.command(_task, cls=SectionedCommand)(for_task(_task, _judge, _summary))
+
+
+def _check(options: JudgeOptions) -> None:
+    """Raises UsageError for options that do not go together."""
+    to_file = options.output is not None and str(options.output) != "-"
+    if to_file and options.format != "auto":
+        raise UsageError("--format is for verdicts on stdout", "a file given with -o always gets JSONL")
+    if options.explain is not None and options.dry_run:
+        raise UsageError("--explain and --dry-run are two commands", "leave one of them out")
+    if options.explain is not None and options.explain < 1:
+        raise UsageError(f"--explain {options.explain}: records are counted from 1")
+    if options.limit is not None and options.limit < 1:
+        raise UsageError(f"--limit {options.limit}: must be 1 or more")
+    if options.max_seconds is not None and not 0 < options.max_seconds < float("inf"):
+        raise UsageError(f"--max-seconds {options.max_seconds}: must be a number above 0")
+    if options.profile is not None and not options.profile.absolute().parent.is_dir():
+        raise InputError(f"the folder of --profile {options.profile} does not exist")
+    if options.quiet and options.verbose:
+        raise UsageError("--quiet and --verbose contradict each other")
+
+
+def _open(settings: Settings) -> Judge:
+    from fare_cli.judge import Judge
+
+    return Judge.open(
+        settings.model,
+        options=settings.judging_options(),
+        prompts_dir=settings.prompts,
+        lora=settings.lora,
+        ctx=settings.ctx,
+        slots=settings.slots,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+        deterministic=settings.deterministic,
+    )
+
+
+def _plan(judge: Judge, source: InputPlan, settings: Settings, options: JudgeOptions) -> RunPlan:
+    from fare_cli.run.runner import InvalidLimit, RunPlan
+
+    return RunPlan(
+        source=source,
+        task=judge.task(source.task),
+        identity=judge.identity(source.task),
+        output=None if options.output is None or str(options.output) == "-" else options.output,
+        journal=options.journal,
+        resume=options.resume,
+        force=options.force,
+        strict=settings.strict,
+        max_invalid=InvalidLimit(settings.max_invalid, is_share=True),
+        limit=options.limit,
+        max_seconds=options.max_seconds,
+        include_record=not options.no_record,
+    )
+
+
+def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -> int:
+    from fare_cli.run.runner import run
+
+    signals = StopSignals()
+    form = _format(plan, options)
+    shown = ProgressDisplay(console, live=sys.stderr.isatty() and not (form == "jsonl" and sys.stdout.isatty()))
+    _say_what_runs(judge, plan, console)
+
+    def open_backend() -> Backend:
+        console.say(f"loading {printable(judge.model.name)}")
+        signals.backend = backend = judge.backend()
+        for name, value in backend.info.engine.items():
+            console.detail(f"engine: {name} {value}")
+        return backend
+
+    print_verdict = _verdict_printer(form, plan.include_record)
+
+    def emit(verdict: Verdict) -> None:
+        signals.check()
+        if verdict.status == "invalid":
+            console.detail(printable(verdict_line(verdict, colour=False)))
+        print_verdict(verdict)
+
+    try:
+        with signals.handled():
+            outcome = run(plan, open_backend, emit=emit, progress=shown.show)
+    except KeyboardInterrupt:
+        shown.close()
+        print(f"interrupted: {_how_to_go_on(plan)}", file=sys.stderr)
+        raise
+    finally:
+        shown.close()
+    if options.profile is not None:
+        _write_profile(options.profile, outcome, judge, signals.backend is not None)
+    _say_how_it_went(judge, plan, outcome, console)
+    if outcome.problem is not None:
+        raise outcome.problem
+    return outcome.exit_code
+
+
+def _format(plan: RunPlan, options: JudgeOptions) -> Literal["none", "text", "jsonl"]:
+    """What verdicts on stdout look like."""
+    if plan.output is not None:
+        return "none"
+    if options.format != "auto":
+        return options.format
+    return "text" if sys.stdout.isatty() else "jsonl"
+
+
+def _verdict_printer(form: Literal["none", "text", "jsonl"], include_record: bool) -> Callable[[Verdict], None]:
+    """Prints each verdict at once, so that what reads our output sees it."""
+    if form == "none":
+        return lambda _verdict: None
+    if form == "text":
+        colour = may_colour(sys.stdout)
+        return lambda verdict: print(verdict_line(verdict, colour=colour), flush=True)
+    return lambda verdict: print(verdict.to_line(include_record), flush=True)
+
+
+def _say_what_runs(judge: Judge, plan: RunPlan, console: Console) -> None:
+    console.detail(f"model: {judge.model.name} ({judge.model.path})")
+    console.detail(f"judge: {plan.identity.fingerprint}")
+    for name, value in asdict(judge.options).items():
+        console.detail(f"option: {name} {value}")
+    console.detail(f"prompts: {plan.identity.prompts_origin}")
+
+
+def _say_how_it_went(judge: Judge, plan: RunPlan, outcome: Outcome, console: Console) -> None:
+    for line in summary_lines(outcome.summary):
+        console.say(line)
+    if judge.prompts_dir is None and not _carries_prompts(judge.model.path):
+        console.say(f"prompts: fare's own; {printable(judge.model.name)} was trained with others")
+    if outcome.reason is not None:
+        rest = "" if outcome.reason == "limit" else f"; {_how_to_go_on(plan)}"
+        console.say(f"incomplete: stopped by --{outcome.reason.replace('_', '-')}{rest}")
+    if outcome.output is not None:
+        console.say(f"written: {outcome.output}, with its manifest beside it")
+
+
+def _carries_prompts(model: Path) -> bool:
+    """Whether the model file brings the prompts that its weights were trained with."""
+    from fare_cli.gguf.header import read_header
+
+    return "fare.prompts" in read_header(model).metadata
+
+
+def _how_to_go_on(plan: RunPlan) -> str:
+    if plan.output is None and plan.journal is None:
+        return "nothing was kept; with -o FILE or --journal FILE a run can be taken up again"
+    return "what was answered is in the journal; the same command goes on from there"
+
+
+def _write_profile(path: Path, outcome: Outcome, judge: Judge, asked: bool) -> None:
+    from fare_cli.run.files import write_whole
+
+    summary = outcome.summary
+    values: dict[str, Any] = {
+        "seconds": summary.seconds,
+        "judged_s": summary.judged_s,
+        "records": summary.counts.total,
+        "records_per_minute": summary.records_per_minute,
+        "asking": asdict(summary.asking),
+        "engine": asdict(judge.backend().engine.counters) if asked else None,
+    }
+    write_whole(path, json.dumps(values, indent=2) + "\n", "profile")

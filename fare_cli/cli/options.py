@@ -1,0 +1,300 @@
+"""The options of `fare judge`, each declared once, and the command functions built from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+Format = Literal["auto", "text", "jsonl"]
+Split = Literal["lines", "paragraphs"]
+
+_INPUT = "Input"
+_OUTPUT = "Output"
+_JUDGING = "How to judge"
+_MODEL = "Model and machine"
+_RUN = "The run"
+_LOOK = "Look before running"
+
+
+def _option(panel: str, *names: str, help: str, metavar: str | None = None, default: str | None = None) -> Any:
+    """An option that is None (or empty, or False) when not given; `default` says in words what then holds."""
+    text = f"{help}  [default: {default}]" if default else help
+    return typer.Option(*names, help=text, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What the command line gave. None means not given: a variable, a project file or the default decides then."""
+
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="JSONL files, plain or gzip; - is stdin.", show_default=False),
+    ]
+    map: Annotated[
+        list[str],
+        _option(
+            _INPUT,
+            "--map",
+            metavar="FIELD=PATH",
+            help="Take a field from elsewhere: answer_a=chosen, or a dotted path; repeatable.",
+        ),
+    ]
+    split: Annotated[
+        Split | None,
+        _option(
+            _INPUT, "--split", metavar="lines|paragraphs", help="Cut a plain answer into steps where a record has none."
+        ),
+    ]
+    limit: Annotated[int | None, _option(_INPUT, "--limit", metavar="N", help="Judge only the first N records.")]
+    shuffle_seed: Annotated[
+        int | None,
+        _option(
+            _INPUT, "--shuffle-seed", metavar="N", help="Take the records in a random order, the same for the same N."
+        ),
+    ]
+    question: Annotated[
+        Path | None,
+        _option(_INPUT, "--question", metavar="FILE", help="Judge one record made of text files: its question."),
+    ]
+    a: Annotated[Path | None, _option(_INPUT, "--a", metavar="FILE", help="The text file with answer A.")]
+    b: Annotated[Path | None, _option(_INPUT, "--b", metavar="FILE", help="The text file with answer B.")]
+    answer: Annotated[Path | None, _option(_INPUT, "--answer", metavar="FILE", help="The text file with the answer.")]
+    reference: Annotated[
+        Path | None,
+        _option(_INPUT, "--reference", metavar="FILE", help="A text file with a right answer to compare with."),
+    ]
+    rubric: Annotated[
+        Path | None, _option(_INPUT, "--rubric", metavar="FILE", help="The text file that says what the scores mean.")
+    ]
+
+    output: Annotated[
+        Path | None,
+        _option(
+            _OUTPUT, "--output", "-o", metavar="FILE", default="stdout", help="Write the verdicts there; - is stdout."
+        ),
+    ]
+    format: Annotated[
+        Format,
+        _option(
+            _OUTPUT,
+            "--format",
+            metavar="auto|text|jsonl",
+            default="auto: text on a terminal, else jsonl",
+            help="What verdicts on stdout look like.",
+        ),
+    ]
+    no_record: Annotated[bool, _option(_OUTPUT, "--no-record", help="Leave the input record out of each verdict.")]
+    quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", help="Say nothing on stderr but errors.")]
+    verbose: Annotated[
+        bool, _option(_OUTPUT, "--verbose", "-v", help="Say more on stderr: settings, engine, every invalid record.")
+    ]
+
+    mode: Annotated[
+        Literal["critique", "direct"] | None,
+        _option(
+            _JUDGING,
+            "--mode",
+            metavar="critique|direct",
+            default="critique",
+            help="Write a critique first, or give the label at once (many times faster).",
+        ),
+    ]
+    order: Annotated[
+        Literal["both", "ab", "ba"] | None,
+        _option(
+            _JUDGING, "--order", metavar="both|ab|ba", default="both", help="Which orders of the two answers to ask."
+        ),
+    ]
+    combine: Annotated[
+        Literal["agree", "mean"] | None,
+        _option(
+            _JUDGING,
+            "--combine",
+            metavar="agree|mean",
+            default="agree",
+            help="How two orders become one verdict: both must agree, or their log-odds are averaged.",
+        ),
+    ]
+    tie: Annotated[bool | None, _option(_JUDGING, "--tie", help="Call it a tie where the two orders disagree.")]
+    votes: Annotated[
+        int | None,
+        _option(_JUDGING, "--votes", metavar="K", default="1", help="Sample K critiques for each ask and average."),
+    ]
+    temperature: Annotated[
+        float | None,
+        _option(
+            _JUDGING,
+            "--temperature",
+            metavar="T",
+            default="0, or 0.7 with several votes",
+            help="How freely critiques are sampled; 0 is greedy.",
+        ),
+    ]
+    seed: Annotated[int | None, _option(_JUDGING, "--seed", metavar="N", default="0", help="Seed of the sampling.")]
+    max_tokens: Annotated[
+        int | None, _option(_JUDGING, "--max-tokens", metavar="N", default="1024", help="Longest critique in tokens.")
+    ]
+    prompts: Annotated[
+        Path | None,
+        _option(_JUDGING, "--prompts", metavar="DIR", default="fare's own", help="Judge with the prompts in DIR."),
+    ]
+
+    model: Annotated[
+        str | None,
+        _option(
+            _MODEL,
+            "--model",
+            "-m",
+            metavar="NAME|FILE",
+            default="the only one installed",
+            help="An installed model, or a GGUF file.",
+        ),
+    ]
+    lora: Annotated[
+        Path | None, _option(_MODEL, "--lora", metavar="FILE", help="A LoRA adapter (GGUF) on top of the model.")
+    ]
+    ctx: Annotated[
+        int | None,
+        _option(
+            _MODEL,
+            "--ctx",
+            metavar="N",
+            default="what the model and the memory allow",
+            help="Longest prompt plus critique in tokens.",
+        ),
+    ]
+    slots: Annotated[
+        int | None, _option(_MODEL, "--slots", metavar="N", default="automatic", help="How many asks run side by side.")
+    ]
+    threads: Annotated[
+        int | None, _option(_MODEL, "--threads", metavar="N", default="the physical cores", help="CPU threads.")
+    ]
+    gpu_layers: Annotated[
+        int | None,
+        _option(_MODEL, "--gpu-layers", metavar="N", default="automatic", help="Layers on the GPU; -1 is all, 0 none."),
+    ]
+    deterministic: Annotated[
+        bool | None, _option(_MODEL, "--deterministic", help="Give the same bytes whatever --slots is; slower.")
+    ]
+
+    journal: Annotated[
+        Path | None,
+        _option(
+            _RUN,
+            "--journal",
+            metavar="FILE",
+            default="beside the output",
+            help="Keep the model's replies there, to resume from.",
+        ),
+    ]
+    resume: Annotated[
+        bool,
+        _option(
+            _RUN,
+            "--resume/--no-resume",
+            default="resume",
+            help="Take up replies that an earlier run left, or ask everything again.",
+        ),
+    ]
+    force: Annotated[bool, _option(_RUN, "--force", help="Overwrite the output or the journal of another judge.")]
+    strict: Annotated[bool | None, _option(_RUN, "--strict", help="Stop at the first record that cannot be judged.")]
+    max_invalid: Annotated[
+        str | None,
+        _option(
+            _RUN,
+            "--max-invalid",
+            metavar="SHARE",
+            default="1%",
+            help="Exit with code 3 if more records than this cannot be judged.",
+        ),
+    ]
+    max_seconds: Annotated[
+        float | None,
+        _option(_RUN, "--max-seconds", metavar="S", help="Stop after S seconds; the same command goes on later."),
+    ]
+    isolated: Annotated[bool, _option(_RUN, "--isolated", help="Ignore fare.toml and pyproject.toml.")]
+
+    dry_run: Annotated[
+        bool, _option(_LOOK, "--dry-run", help="Count records and tokens, estimate time and memory, judge nothing.")
+    ]
+    explain: Annotated[
+        int | None,
+        _option(_LOOK, "--explain", metavar="N", help="Show the exact prompt of record N (from 1) and the reply."),
+    ]
+    profile: Annotated[
+        Path | None, _option(_LOOK, "--profile", metavar="FILE", help="Write where the time went, as JSON.")
+    ]
+
+
+# Options that mean something for some tasks only; all others are there for every task.
+_ONLY: dict[str, tuple[str, ...]] = {
+    "order": ("pairwise",),
+    "combine": ("pairwise",),
+    "tie": ("pairwise",),
+    "a": ("pairwise",),
+    "b": ("pairwise",),
+    "split": ("step",),
+    "answer": ("step", "verify", "score"),
+    "rubric": ("score",),
+}
+
+# Flags that are settings: the same names in fare_cli.settings.Settings, in FARE_* and in fare.toml.
+SETTING_NAMES = (
+    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "prompts", "model", "lora",
+    "ctx", "slots", "threads", "gpu_layers", "deterministic", "strict", "max_invalid",
+)  # fmt: skip
+
+
+def for_task(task: str, run: Callable[[str, JudgeOptions], int], summary: str) -> Callable[..., int]:
+    """A function that typer can turn into the command of `task`: it takes the options that the task knows.
+
+    The others stay as if not given.
+    """
+    hints = get_type_hints(JudgeOptions, include_extras=True)
+    empty: dict[str, Any] = {field.name: _EMPTY.get(field.name) for field in fields(JudgeOptions)}
+    names = [name for name in empty if task in _ONLY.get(name, (task,))]
+
+    def command(**values: Any) -> int:
+        return run(task, JudgeOptions(**{**empty, **values}))
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name], default=empty[name])
+        for name in names
+    ]
+    command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    command.__annotations__ = {name: hints[name] for name in names}
+    command.__doc__ = summary
+    return command
+
+
+_EMPTY: dict[str, Any] = {
+    "map": [],
+    "format": "auto",
+    "resume": True,
+    **dict.fromkeys(("no_record", "quiet", "verbose", "force", "isolated", "dry_run"), False),
+}
+
+
+class SectionedCommand(TyperCommand):
+    """A command whose help lists its options under their headings (`rich_help_panel`), as plain text.
+
+    Plain, because it reads the same in a pipe, in docs/cli.md and on a screen, and because rich takes 45 ms to import.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if param.param_type_name == "argument":
+                sections["Arguments"] = [(f"[{param.metavar}]...", getattr(param, "help", None) or "")]
+            elif record := param.get_help_record(ctx):
+                heading = getattr(param, "rich_help_panel", None) or "Options"
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=34)
