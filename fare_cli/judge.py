@@ -26,7 +26,7 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of fare's own. """
+    make another judge), `prompts_dir` a folder of prompts instead of fare's own."""
 
     def __init__(
         self,

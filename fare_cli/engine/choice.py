@@ -2,7 +2,7 @@
 
 Labels are token paths that start behind the marker. What all of them share (`" ["` of `" [A]"` and `" [B]"`) says
 nothing about the choice and is only passed through. Logits are needed at the inner nodes where paths part; behind the
-point where a label is alone, nothing is read: its probability is that of committing to it. """
+point where a label is alone, nothing is read: its probability is that of committing to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Chain:
     """Tokens to feed behind the marker in one go, and the inner nodes whose logits come out of it.
 
     `nodes[i]` is read from the row of token `rows[i]` of `tokens`; row -1 is the last row before them (the marker's
-    own). """
+    own)."""
 
     tokens: Path
     rows: tuple[int, ...]
@@ -32,7 +32,7 @@ class Choice:
     """The trie over labels, given as token paths behind the marker.
 
     `shared` is the common beginning, `nodes` the inner nodes (paths, `shared` included), `chains` how to visit them
-    all. Raises ValueError for no labels, an empty path or two labels with the same path. """
+    all. Raises ValueError for no labels, an empty path or two labels with the same path."""
 
     def __init__(self, labels: Mapping[str, Sequence[int]]) -> None:
         self.paths: dict[str, Path] = {label: tuple(path) for label, path in labels.items()}
@@ -66,7 +66,7 @@ class Choice:
         """Natural log-probabilities of the labels, normalised over them, from the logits at every inner node.
 
         Full-vocabulary log-probabilities are summed along a label's path; a label that ends where others go on keeps
-        what they leave it there. None if the logits hold a NaN or no label has any probability. """
+        what they leave it there. None if the logits hold a NaN or no label has any probability."""
         if not self.nodes:
             return dict.fromkeys(self.paths, 0.0)
         tables = {}

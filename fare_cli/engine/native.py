@@ -1,7 +1,7 @@
 """llama.cpp as the engine needs it, and the only importer of llama_cpp.
 
 Thin and checked: arguments that would abort the whole process (a sequence out of range, a batch that is too long, too
-many output rows) are refused here with an exception. Sources: `include/llama.h` of the pinned llama-cpp-python. """
+many output rows) are refused here with an exception. Sources: `include/llama.h` of the pinned llama-cpp-python."""
 
 from __future__ import annotations
 

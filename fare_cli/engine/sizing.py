@@ -40,17 +40,18 @@ def choose_layout(
     """
     ctx = _context_length(options, context_train)
     even = options.deterministic
-    slots = options.slots or (4 if options.work == "direct" else 16)
-    if even:
-        slots = max(slots, 2)
+    slots = (4 if options.work == "direct" else 16) if options.slots is None else options.slots
     if not 1 <= slots <= MAX_SEQUENCES - EXTRA_SEQUENCES:
         raise UsageError(f"--slots {slots}: between 1 and {MAX_SEQUENCES - EXTRA_SEQUENCES}")
+    if even:
+        slots = max(slots, 2)
     budget = int(memory_bytes * MEMORY_SHARE) // max(kv_bytes_per_token, 1)
     sequences = slots + EXTRA_SEQUENCES
     per_stream = -(-ctx // 256) * 256
     streams = not offloaded and options.work == "critique" and per_stream * sequences <= budget
     if even and not streams:
-        slots = options.slots or max(2, min(slots, budget // per_stream - EXTRA_SEQUENCES))
+        if options.slots is None:
+            slots = max(2, min(slots, budget // per_stream - EXTRA_SEQUENCES))
         sequences, streams = slots + EXTRA_SEQUENCES, True
     cells = per_stream * sequences if streams else min(per_stream * (slots + 2), max(budget, 2 * per_stream))
     return Layout(

@@ -3,7 +3,7 @@
 The template is rendered with sentinels in place of the texts. The frame between them is split at the vocabulary's
 special tokens; everything else, the record's text included, is tokenised with special tokens off. So an answer that
 contains `<|im_end|>` cannot end its turn, and harmless text gets the same ids as in the ordinary way of rendering
-first. """
+first."""
 
 from __future__ import annotations
 

@@ -92,24 +92,22 @@ class Reference:
         self._model = Model(path, gpu_layers=0)
         self._template = ChatTemplate(self._model)
         self._turns = Turns(self._model, self._template)
+        params = ContextParams(cells=2048, sequences=1, batch=2048, outputs=256, unified=True, flash=True, threads=2)
+        self._context = Context(self._model, params)
 
     def close(self) -> None:
+        self._context.close()
         self._model.close()
 
     def _rows(self, tokens: Sequence[int], outputs: int) -> list[np.ndarray]:
-        params = ContextParams(
-            cells=2048, sequences=1, batch=len(tokens), outputs=outputs, unified=True, flash=True, threads=2
-        )
-        context = Context(self._model, params)
         count = len(tokens)
-        wanted = [i >= count - outputs for i in range(count)]
-        context.decode(tokens, range(count), [0] * count, wanted)
+        self._context.clear()
+        self._context.decode(tokens, range(count), [0] * count, [i >= count - outputs for i in range(count)])
         rows = []
         for i in range(count - outputs, count):
-            row = context.logits(i)
+            row = self._context.logits(i)
             assert row is not None
             rows.append(row.astype(np.float64))
-        context.close()
         return rows
 
     def direct(self, question: Ask, behind: Sequence[int] = ()) -> dict[str, float]:

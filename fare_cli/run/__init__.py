@@ -1,0 +1,1 @@
+"""Runs: records in, asks out, replies kept, verdicts written in input order."""

@@ -1,0 +1,345 @@
+"""Lines out of input files in bounded memory: plain, gzip or stdin, one after the other or shuffled."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import stat
+import sys
+import tempfile
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeAlias, cast
+
+from fare_cli.errors import InputError
+from fare_cli.run.files import disk_fault
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_UTF8_BOM = b"\xef\xbb\xbf"
+_FOREIGN_STARTS = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"GGUF": "a GGUF model",
+}
+
+
+class RawLine(NamedTuple):
+    """One physical line. `data` has no line end; None where the line is over the limit. `number` counts from 1."""
+
+    file: str
+    number: int
+    data: bytes | None
+    size: int
+
+
+Unpacked: TypeAlias = "io.BufferedReader[Any] | gzip.GzipFile"
+
+
+class InputDigest:
+    """Size and sha256 of one input file, as far as it was read."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.bytes = 0
+        self.complete = False
+        self._sha256 = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self._sha256.update(data)
+
+    @property
+    def sha256(self) -> str | None:
+        """Hex digest of the whole file; None where reading stopped before its end."""
+        return self._sha256.hexdigest() if self.complete else None
+
+
+class _Hashed(io.RawIOBase):
+    """Passes bytes through and hashes them on the way."""
+
+    def __init__(self, file: IO[bytes], digest: InputDigest) -> None:
+        super().__init__()
+        # read1 gives what a pipe has now; read would wait until the whole buffer is full.
+        self._read1: Callable[[int], bytes] = getattr(file, "read1", file.read)
+        self._digest = digest
+        self._ahead = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def start(self, count: int) -> bytes:
+        """The first bytes, which stay to be read: a pipe may give fewer at once than a magic number has."""
+        while len(self._ahead) < count and (data := self._read(count)):
+            self._ahead += data
+        return self._ahead[:count]
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer)).cast("B")
+        data = self._ahead[: len(view)] or self._read(len(view))
+        self._ahead = self._ahead[len(view) :]
+        view[: len(data)] = data
+        return len(data)
+
+    def _read(self, count: int) -> bytes:
+        data = self._read1(count)
+        self._digest.update(data)
+        self._digest.complete = not data
+        return data
+
+
+def check_inputs(inputs: Sequence[str]) -> None:
+    """Raises InputError where an input is missing, a directory, not readable, or stdin is named twice."""
+    if not inputs:
+        raise InputError("no input was given", "name one or more JSONL files, or - for stdin")
+    if sum(name == "-" for name in inputs) > 1:
+        raise InputError("stdin (-) can be an input only once")
+    for name in inputs:
+        # Opening a named pipe and closing it again would end whoever writes into it.
+        if not is_pipe(name):
+            _open_raw(name).close()
+
+
+def is_pipe(name: str) -> bool:
+    """Whether `name` is stdin, a pipe or a device: it can be read once, and may never end."""
+    if name == "-":
+        return True
+    with contextlib.suppress(OSError, ValueError):
+        mode = Path(name).stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
+
+
+def is_plain_file(name: str) -> bool:
+    """Whether `name` is a regular file that is not gzip: its lines can be counted, and found again by offset."""
+    if is_pipe(name):
+        return False
+    with Path(name).open("rb") as file:
+        return file.read(2) != _GZIP_MAGIC
+
+
+def count_lines(inputs: Sequence[str]) -> int | None:
+    """About how many records the inputs hold (empty lines are guessed away); None where that needs unpacking."""
+    if not all(is_plain_file(name) for name in inputs):
+        return None
+    total = 0
+    for name in inputs:
+        last = b"\n"
+        with Path(name).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                total += chunk.count(b"\n") - chunk.count(b"\n\n")
+                last = chunk[-1:]
+        total += last != b"\n"
+    return total
+
+
+def read_lines(
+    inputs: Sequence[str], digests: list[InputDigest], *, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[RawLine]:
+    """All lines of all inputs in order, empty ones too; one digest a file is appended to `digests`.
+
+    Raises InputError for an unreadable file, and where a gzip file is damaged, at the place of the damage.
+    """
+    for name in inputs:
+        digest = InputDigest(name)
+        digests.append(digest)
+        with open_input(name, digest) as file:
+            for number, piece in enumerate(split_lines(file.read1, max_line_bytes), start=1):
+                yield RawLine(name, number, piece.data, piece.size)
+
+
+@contextlib.contextmanager
+def open_input(name: str, digest: InputDigest) -> Iterator[Unpacked]:
+    """A reader of the unpacked bytes without byte order mark; gzip is seen by its first bytes, whatever the name."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_damage_reported(name))
+        raw = _open_raw(name)
+        if name != "-":
+            stack.enter_context(raw)
+        hashed = _Hashed(raw, digest)
+        start = hashed.start(8)
+        buffered = stack.enter_context(io.BufferedReader(hashed, _CHUNK_BYTES))
+        opened: Unpacked = buffered
+        if start.startswith(_GZIP_MAGIC):
+            unpacking = stack.enter_context(gzip.GzipFile(fileobj=buffered))
+            # Unbuffered above: a buffer that fills itself would lose what comes before a damage.
+            opened = unpacking
+            start = opened.peek(8)[:8]
+        for magic, what in _FOREIGN_STARTS.items():
+            if start.startswith(magic):
+                raise InputError(f"{name} is {what}, not JSONL", "give UTF-8 text with one JSON object a line")
+        if start.startswith(_UTF8_BOM):
+            opened.read(len(_UTF8_BOM))
+        yield opened
+
+
+def _open_raw(name: str) -> IO[bytes]:
+    if name == "-":
+        return _stdin()
+    try:
+        return Path(name).open("rb")
+    except IsADirectoryError as error:
+        raise InputError(
+            f"{name} is a directory", f"name the files in it, for example {name.rstrip('/')}/*.jsonl"
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist", "check the path; - reads from stdin") from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read: permission denied", "check the file's owner and mode") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot open {name!r}: {error}") from error
+
+
+def _stdin() -> IO[bytes]:
+    """Stdin without Python's buffer, whose lock a reading thread would hold when the process ends."""
+    if sys.stdin is None:
+        raise InputError("stdin (-) is closed")
+    try:
+        return cast(IO[bytes], io.FileIO(sys.stdin.fileno(), closefd=False))
+    except (OSError, ValueError):
+        return sys.stdin.buffer
+
+
+@contextlib.contextmanager
+def _damage_reported(name: str) -> Iterator[None]:
+    hint = "pack it again, or unpack what can be read with: gzip -dc FILE > part.jsonl"
+    try:
+        yield
+    except EOFError as error:
+        raise InputError(f"{name} is cut off: the gzip data ends too early", hint) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{name} is damaged: {error}", hint) from error
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+class Piece(NamedTuple):
+    """A line's bytes (None where it is too long), its size with the line end, where it starts, and whether it ends."""
+
+    data: bytes | None
+    size: int
+    start: int
+    ended: bool = True
+
+
+def split_lines(read: Callable[[int], bytes], max_line_bytes: int, start: int = 0) -> Iterator[Piece]:
+    """Lines of what `read` gives, without holding more than a chunk and one line of at most `max_line_bytes`."""
+    held = bytearray()
+    size = 0
+    while chunk := read(_CHUNK_BYTES):
+        parts = chunk.split(b"\n")
+        for part in parts[:-1]:
+            size += len(part) + 1
+            if size - 1 > max_line_bytes:
+                yield Piece(None, size, start)
+            elif held:
+                held += part
+                yield Piece(bytes(held), size, start)
+            else:
+                yield Piece(part, size, start)
+            held.clear()
+            start += size
+            size = 0
+        size += len(parts[-1])
+        if size <= max_line_bytes:
+            held += parts[-1]
+        else:
+            held = bytearray()
+    if size:
+        yield Piece(bytes(held) if size <= max_line_bytes else None, size, start, ended=False)
+
+
+class ShuffledLines:
+    """All lines of all inputs in an order that depends only on `seed` and their number.
+
+    Keeps 12 bytes a line. Input that cannot be read twice (stdin, gzip) is unpacked into an unnamed temporary file.
+    """
+
+    def __init__(
+        self, inputs: Sequence[str], digests: list[InputDigest], seed: int, *, max_line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
+        self._inputs = inputs
+        self._max_line_bytes = max_line_bytes
+        self._files: list[IO[bytes]] = []
+        self._first_line: list[int] = []
+        self._starts: array[int] = array("Q")
+        try:
+            for name in inputs:
+                digest = InputDigest(name)
+                digests.append(digest)
+                self._first_line.append(len(self._starts))
+                self._files.append(self._index(name, digest))
+        except BaseException:
+            self.close()
+            raise
+        self._order = _order(len(self._starts), seed)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def _index(self, name: str, digest: InputDigest) -> IO[bytes]:
+        plain = is_plain_file(name)
+        copy: IO[bytes] = Path(name).open("rb") if plain else tempfile.TemporaryFile()  # noqa: SIM115
+        mark = len(_UTF8_BOM) if plain and copy.read(len(_UTF8_BOM)) == _UTF8_BOM else 0
+        with open_input(name, digest) as source:
+            read = source.read1 if plain else _copying(source, copy)
+            for piece in split_lines(read, self._max_line_bytes, mark):
+                self._starts.append(piece.start)
+        return copy
+
+    def __iter__(self) -> Iterator[RawLine]:
+        for index in self._order:
+            which = _last_at_or_below(self._first_line, index)
+            file = self._files[which]
+            file.seek(self._starts[index])
+            data = file.readline(self._max_line_bytes + 1)
+            size = len(data)
+            whole = data.removesuffix(b"\n") if size <= self._max_line_bytes or data.endswith(b"\n") else None
+            yield RawLine(self._inputs[which], index - self._first_line[which] + 1, whole, size)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+def _copying(source: Unpacked, copy: IO[bytes]) -> Callable[[int], bytes]:
+    def read(size: int) -> bytes:
+        data = source.read1(size)
+        try:
+            copy.write(data)
+        except OSError as error:
+            raise disk_fault("a temporary copy of the input", error) from error
+        return data
+
+    return read
+
+
+def _last_at_or_below(starts: Sequence[int], index: int) -> int:
+    which = len(starts) - 1
+    while starts[which] > index:
+        which -= 1
+    return which
+
+
+def _order(count: int, seed: int) -> array[int]:
+    """A permutation of `count` line indices, sorted by a hash of seed and index: the same with every numpy."""
+    import numpy as np
+
+    index = np.arange(count, dtype=np.uint64)
+    key = index + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    # splitmix64's finaliser (Steele, Lea, Flood 2014): neighbouring inputs give unrelated keys.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+    key ^= key >> np.uint64(31)
+    order = np.argsort(key, kind="stable").astype(np.uint32)
+    return array("I", order.tobytes())
