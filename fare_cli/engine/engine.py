@@ -53,7 +53,7 @@ class Engine:
             self.options,
             context_train=self._model.context_train,
             kv_bytes_per_token=self._model.kv_bytes_per_token,
-            memory_bytes=available_memory(),
+            memory_bytes=max(available_memory() - self._model.size_bytes, 0),
             offloaded=offloaded,
         )
 

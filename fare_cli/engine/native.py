@@ -20,6 +20,13 @@ from fare_cli.errors import EnvironmentFault, ModelError
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
+# GNU OpenMP spins at every barrier, by default for milliseconds: with one other busy process on two cores that made a
+# run 2 to 6 times slower. Spinning 1,000 times and then sleeping was as fast as the default on an idle machine and as
+# fast as OMP_WAIT_POLICY=passive on a busy one (docs/benchmarks.md). Read by the library when it is loaded; the
+# user's word counts.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 try:
     import llama_cpp
 except ImportError as error:

@@ -29,10 +29,13 @@ def assert_close(got: Reply, expected: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("unified", [False, True], ids=["streams", "unified"])
+@pytest.mark.parametrize("flash", [False, True], ids=["plain", "flash"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_direct_judgments_equal_a_plain_computation(tiny: Callable[[str], Path], family: str, unified: bool) -> None:
-    groups = pairs(6, DIRECT)
-    replies = run_once(tiny(family), layout(slots=4, unified=unified), groups)
+def test_direct_judgments_equal_a_plain_computation(
+    tiny: Callable[[str], Path], family: str, unified: bool, flash: bool
+) -> None:
+    groups = pairs(5, DIRECT)
+    replies = run_once(tiny(family), layout(slots=4, unified=unified, flash=flash), groups)
     reference = Reference(tiny(family))
     for question in (question for group in groups for question in group):
         assert_close(replies[question.id], reference.direct(question))
@@ -60,9 +63,10 @@ def test_one_slot_gives_the_labels_of_sixteen(tiny: Callable[[str], Path], famil
         assert_close(many[name], dict(reply.log_probabilities))
 
 
-def test_what_is_written_equals_a_plain_computation(tiny: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("flash", [False, True], ids=["plain", "flash"])
+def test_what_is_written_equals_a_plain_computation(tiny: Callable[[str], Path], flash: bool) -> None:
     groups = pairs(5, Free(12))
-    replies = run_once(tiny("qwen3"), layout(slots=4), groups)
+    replies = run_once(tiny("qwen3"), layout(slots=4, flash=flash), groups)
     reference = Reference(tiny("qwen3"))
     for question in (question for group in groups for question in group):
         assert replies[question.id].text == reference.greedy(question, 12)

@@ -44,6 +44,12 @@ def test_votes_share_cells_without_flash_attention() -> None:
     assert not layout.context.flash
 
 
+def test_critiques_go_without_flash_attention_and_direct_judgments_with_it() -> None:
+    assert not choose(EngineOptions(work="critique")).context.flash
+    assert choose(EngineOptions(work="critique", ctx=16_384)).context.flash
+    assert choose(EngineOptions(work="direct")).context.flash
+
+
 def test_deterministic_runs_keep_every_slot_in_its_own_stream() -> None:
     layout = choose(EngineOptions(deterministic=True, slots=1))
     assert layout.even
