@@ -188,20 +188,13 @@ def _say_what_runs(judge: Judge, plan: RunPlan, console: Console) -> None:
 def _say_how_it_went(judge: Judge, plan: RunPlan, outcome: Outcome, console: Console) -> None:
     for line in summary_lines(outcome.summary):
         console.say(line)
-    if judge.prompts_dir is None and not _carries_prompts(judge.model.path):
-        console.say(f"prompts: fare's own; {printable(judge.model.name)} was trained with others")
+    if judge.prompts_dir is None:
+        console.say("prompts: fare's own; the weights were not trained with them")
     if outcome.reason is not None:
         rest = "" if outcome.reason == "limit" else f"; {_how_to_go_on(plan)}"
         console.say(f"incomplete: stopped by --{outcome.reason.replace('_', '-')}{rest}")
     if outcome.output is not None:
         console.say(f"written: {outcome.output}, with its manifest beside it")
-
-
-def _carries_prompts(model: Path) -> bool:
-    """Whether the model file brings the prompts that its weights were trained with."""
-    from fare_cli.gguf.header import read_header
-
-    return "fare.prompts" in read_header(model).metadata
 
 
 def _how_to_go_on(plan: RunPlan) -> str:

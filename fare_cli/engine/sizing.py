@@ -23,9 +23,9 @@ MEMORY_SHARE = 0.4
 #: Tokens of an ask when nothing was said.
 DEFAULT_CTX = 4096
 
-#: Up to this many tokens an ask, generating on a CPU goes without flash attention: at depth 800 a step of 12 slots took
-#: 75 ms without and 144 ms with it, though prompts are 10 to 40% faster with it. Beyond, the attention scores of a prompt
-#: piece take too much memory.
+#: Up to this many tokens an ask, generating on a CPU goes without flash attention: at depth 800 a step of 12 slots
+#: took 75 ms without and 144 ms with it, though prompts are 10 to 40% faster with it. Beyond, the attention scores of
+#: a prompt piece take too much memory.
 NO_FLASH_CTX = 8192
 
 

@@ -199,7 +199,7 @@ def test_the_summary_counts_what_was_judged(judge: Judge) -> None:
     assert "records: 3, 2 ok, 1 invalid (missing_field 1)" in said
     assert "accuracy: " in said
     assert "reference: 1 records with one, 1 without: two prompts" in said
-    assert "prompts: fare's own; tiny was trained with others" in said
+    assert "prompts: fare's own; the weights were not trained with them" in said
     assert "records a minute" in said
 
 
@@ -210,17 +210,6 @@ def test_own_prompts_are_not_called_fares_own(judge: Judge, tmp_path: Path) -> N
 
     shutil.copytree(ROOT / "prompts", tmp_path / "mine")
     done = judge("verify", "-", "--prompts", "mine", stdin=lines([RECORDS["verify"]]))
-    assert done.returncode == 0, done.stderr
-    assert "prompts:" not in done.stderr
-
-
-def test_a_model_that_brings_its_prompts_gets_no_warning_of_others(
-    judge: Judge, tiny_model: Path, tmp_path: Path
-) -> None:
-    content = tiny_model.read_bytes()
-    assert b"general.name" in content
-    (tmp_path / "own.gguf").write_bytes(content.replace(b"general.name", b"fare.prompts", 1))
-    done = judge("verify", "-", "--model", "own.gguf", stdin=lines([RECORDS["verify"]]))
     assert done.returncode == 0, done.stderr
     assert "prompts:" not in done.stderr
 

@@ -1,0 +1,108 @@
+"""The judge as a library: what a program that imports fare sees."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+import fare_cli as fare
+from fare_cli.identity import JudgingOptions
+from tests.engine import tiny_models
+
+PAIRS = [
+    {"id": "sum", "question": "What is 2+2?", "answer_a": "It is 4.", "answer_b": "It is 5.", "gold": "A"},
+    {"id": "colour", "question": "Name a colour.", "answer_a": "A chair.", "answer_b": "Blue.", "gold": "B"},
+]
+SMALL = {"ctx": 2048, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.write_qwen3(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+def direct(**changes: object) -> JudgingOptions:
+    return JudgingOptions(mode="direct", **changes)  # type: ignore[arg-type]
+
+
+def test_all_four_tasks_give_a_verdict_a_record_in_order(model: Path) -> None:
+    with fare.Judge.open(model, options=direct(combine="mean"), **SMALL) as judge:
+        pairs = list(judge.pairwise(PAIRS))
+        steps = list(judge.step([{"question": "1+1+1?", "steps": ["1+1=2", "2+1=4"], "gold": 1}]))
+        checks = list(judge.verify([{"question": "2+2?", "answer": "4"}]))
+        scores = list(judge.score([{"question": "2+2?", "answer": "4", "rubric": "Is it right?"}]))
+    assert [verdict.id for verdict in pairs] == ["sum", "colour"]
+    assert all(verdict.status == "ok" for verdict in (*pairs, *steps, *checks, *scores))
+    assert {verdict.verdict for verdict in pairs} <= {"A", "B"}
+    assert steps[0].step in (-1, 0, 1)
+    assert checks[0].verdict in ("yes", "no")
+    assert scores[0].score in (1, 2, 3, 4, 5)
+
+
+def test_a_record_that_is_none_is_an_invalid_verdict_among_the_others(model: Path) -> None:
+    with fare.Judge.open(model, options=direct(), **SMALL) as judge:
+        verdicts = list(judge.pairwise([PAIRS[0], {"question": "What?", "answer_a": "x", "anwser_b": "y"}, PAIRS[1]]))
+    assert [verdict.status for verdict in verdicts] == ["ok", "invalid", "ok"]
+    assert verdicts[1].error is not None
+    assert "anwser_b" in verdicts[1].error.message
+
+
+def test_a_record_that_does_not_fit_is_invalid_with_the_numbers(model: Path) -> None:
+    long = {**PAIRS[0], "id": "long", "answer_a": "It is 4. " * 2000}
+    with fare.Judge.open(model, options=direct(), **SMALL) as judge:
+        verdicts = list(judge.pairwise([PAIRS[0], long, PAIRS[1]]))
+    assert [verdict.status for verdict in verdicts] == ["ok", "invalid", "ok"]
+    assert verdicts[1].error is not None
+    assert verdicts[1].error.kind == "too_long"
+    assert "2048" in verdicts[1].error.message
+
+
+def test_the_fingerprint_changes_with_everything_that_can_change_a_verdict(model: Path, tmp_path: Path) -> None:
+    adapter = tiny_models.write_lora(tmp_path / "lora.gguf", "qwen3")
+    other = tiny_models.write_qwen3(tmp_path / "other.gguf", seed=1)
+    judges = [
+        fare.Judge.open(model, options=direct()),
+        fare.Judge.open(model, options=direct(combine="mean")),
+        fare.Judge.open(model, options=JudgingOptions()),
+        fare.Judge.open(model, options=direct(), lora=adapter),
+        fare.Judge.open(other, options=direct()),
+    ]
+    prints = [judge.identity("pairwise").fingerprint for judge in judges]
+    prints.append(judges[0].identity("step").fingerprint)
+    assert len(set(prints)) == len(prints)
+
+
+def test_how_the_model_is_run_is_not_the_judge(model: Path) -> None:
+    fast = fare.Judge.open(model, options=direct(), slots=8, threads=2)
+    slow = fare.Judge.open(model, options=direct(), slots=1, threads=1)
+    assert fast.identity("pairwise") == slow.identity("pairwise")
+
+
+def test_the_identity_needs_no_engine_and_names_the_bytes(model: Path) -> None:
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert fare.Judge.open(model).identity("verify").weights == f"sha256:{digest}"
+
+
+def test_votes_without_a_temperature_are_a_usage_error(model: Path) -> None:
+    with fare.Judge.open(model, options=JudgingOptions(votes=3), **SMALL) as judge, pytest.raises(fare.UsageError):
+        list(judge.pairwise(PAIRS))
+
+
+def test_verdicts_of_one_slot_equal_those_of_sixteen_under_deterministic(model: Path) -> None:
+    records = [{**pair, "id": f"{number}-{pair['id']}"} for number in range(3) for pair in PAIRS]
+    lines = []
+    for slots in (1, 16):
+        options = JudgingOptions(max_tokens=24)
+        with fare.Judge.open(model, options=options, slots=slots, deterministic=True, **SMALL) as judge:
+            lines.append([verdict.to_line() for verdict in judge.pairwise(records)])
+    assert lines[0] == lines[1]
+    assert all('"status":"ok"' in line for line in lines[0])
+
+
+def test_a_missing_model_says_how_to_get_one() -> None:
+    with pytest.raises(fare.ModelError) as caught:
+        fare.Judge.open("smollm2")
+    assert caught.value.hint is not None
+    assert "fare models pull smollm2" in caught.value.hint
