@@ -3,7 +3,7 @@
     python -m benchmarks.company --records pairs.jsonl --count 20 --max-tokens 64
 
 Prints, for direct judgments and critiques, how many labels flipped, the largest change of a log-probability, and how
-many critiques differ in their text. With --deterministic nothing may differ. """
+many critiques differ in their text. With --deterministic nothing may differ."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 def _replies(arguments: argparse.Namespace, options: JudgingOptions, slots: int) -> Iterator[tuple[str, Reply]]:
     model = resolve_model(arguments.model)
-    engine = EngineOptions(ctx=CONTEXT, slots=slots, deterministic=arguments.deterministic, work=work_of(options))
+    engine = EngineOptions(ctx=CONTEXT, slots=slots, deterministic=arguments.deterministic, **work_of(options))
     backend = LocalBackend(model.path, name=model.name, weights=model.sha256, options=engine)
     task = TASKS["pairwise"](load_task_prompt("pairwise"), options)
     material = read_material(arguments.records)

@@ -26,7 +26,12 @@ def machine() -> dict[str, str]:
                 features = ", ".join(flag for flag in interesting if flag in value.split())
     except OSError:
         pass
-    return {"processor": model, "features": features, "cores": str(_cores()), "system": platform.platform(terse=True)}
+    return {
+        "processor": model,
+        "features": features,
+        "cores": str(_cores()),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _cores() -> int:

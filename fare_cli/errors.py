@@ -6,7 +6,8 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a shell sees. Only `GATE` says something about the judged material; all others are about the run."""
+    """What a shell sees. `GATE` answers what was asked: a gate failed, a time limit was reached, a difference was found.
+    All others are about the run."""
 
     OK = 0
     GATE = 1

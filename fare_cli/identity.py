@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Mode = Literal["critique", "direct"]
@@ -47,16 +47,28 @@ class JudgeIdentity:
     @property
     def fingerprint(self) -> str:
         """16 hex digits over everything that can change a verdict."""
-        return _digest([self.task, self.weights, self.prompts, asdict(self.options)])
+        return _digest([self.task, self.weights, self.prompts, self._effective_options()])
 
     @property
     def asking_fingerprint(self) -> str:
         """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`,
         `order`."""
-        options = asdict(self.options)
+        options = self._effective_options()
         for name in ("combine", "tie", "order"):
             del options[name]
         return _digest([self.task, self.weights, self.prompts, options])
+
+    def _effective_options(self) -> dict[str, Any]:
+        """The options, those that change nothing for this task and mode at their defaults."""
+        options = self.options
+        plain = JudgingOptions()
+        if options.mode == "direct":
+            options = replace(options, max_tokens=plain.max_tokens, temperature=0.0)
+        if options.temperature == 0:
+            options = replace(options, seed=plain.seed)
+        if self.task != "pairwise":
+            options = replace(options, order=plain.order, combine=plain.combine, tie=plain.tie)
+        return asdict(options)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "fingerprint": self.fingerprint, "asking_fingerprint": self.asking_fingerprint}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.engine.options import EngineOptions, Work
 from fare_cli.errors import ModelError
@@ -14,7 +14,7 @@ from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.prompting import load_task_prompt
 from fare_cli.records import Record
 from fare_cli.run.reader import items_of
-from fare_cli.run.stream import judge_records
+from fare_cli.run.stream import Judging
 from fare_cli.tasks import TASKS, Task, check_options
 from fare_cli.verdicts import Verdict
 
@@ -39,7 +39,7 @@ class Judge:
         self.model = model
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
-        self.engine_options = engine or EngineOptions(work=work_of(self.options))
+        self.engine_options = engine or EngineOptions(**work_of(self.options))
         self._backend: LocalBackend | None = None
         self._weights = f"sha256:{model.sha256}"
         lora = self.engine_options.lora
@@ -56,18 +56,28 @@ class Judge:
         options: JudgingOptions | None = None,
         prompts_dir: Path | None = None,
         lora: Path | None = None,
-        **engine: Any,
+        ctx: int | None = None,
+        slots: int | None = None,
+        threads: int | None = None,
+        gpu_layers: int | None = None,
+        deterministic: bool = False,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
-        Further keywords are those of `EngineOptions` (`ctx`, `slots`, `threads`, `gpu_layers`, `deterministic`).
-        Raises ModelError if there is no such model; what only loading shows is raised by the first verdict.
+        `ctx`, `slots`, `threads`, `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
+        there is no such model; what only loading shows is raised by the first verdict.
         """
         options = options or JudgingOptions()
-        engine.setdefault("work", work_of(options))
-        return cls(
-            resolve_model(model), options=options, prompts_dir=prompts_dir, engine=EngineOptions(lora=lora, **engine)
+        engine = EngineOptions(
+            ctx=ctx,
+            slots=slots,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            deterministic=deterministic,
+            lora=lora,
+            **work_of(options),
         )
+        return cls(resolve_model(model), options=options, prompts_dir=prompts_dir, engine=engine)
 
     def task(self, name: str) -> Task:
         """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
@@ -114,7 +124,8 @@ class Judge:
 
     def verdicts(self, task: str, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
         """Verdicts of a task by name. What is wrong with one record makes its verdict `invalid` and ends nothing."""
-        return judge_records(items_of(task, records), self.task(task), self.backend(), identity=self.identity(task))
+        judging = Judging(self.task(task), self.backend, self.identity(task))
+        return judging.verdicts(items_of(task, records))
 
     def close(self) -> None:
         if self._backend is not None:
@@ -130,8 +141,15 @@ class Judge:
         self.close()
 
 
-def work_of(options: JudgingOptions) -> Work:
+class EngineWork(TypedDict):
+    """The part of `EngineOptions` that follows from how records are judged."""
+
+    work: Work
+    reply_tokens: int
+
+
+def work_of(options: JudgingOptions) -> EngineWork:
     """What kind of work these options give the engine."""
     if options.mode == "direct":
-        return "direct"
-    return "votes" if options.votes > 1 else "critique"
+        return {"work": "direct", "reply_tokens": 0}
+    return {"work": "votes" if options.votes > 1 else "critique", "reply_tokens": options.max_tokens}

@@ -223,6 +223,8 @@ def record_schema(task: str) -> dict[str, Any]:
         schema["properties"]["answer"] = answer
         schema["required"] = [name for name in schema["required"] if name != "steps"]
         schema["anyOf"] = [{"required": ["steps"]}, {"required": ["answer"]}]
+    if task == "score":
+        schema["anyOf"] = [{"required": ["rubric"]}, {"required": ["criteria"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -6,6 +6,7 @@ Precedence: flag, `FARE_*` variable, project file (`fare.toml`, or `[tool.fare]`
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -61,9 +62,13 @@ class Settings(BaseModel):
             return value
         number, percent, rest = value.strip().partition("%")
         try:
-            return float(number + rest) / (100 if percent else 1)
+            share = float(number + rest) / (100 if percent else 1)
         except ValueError:
-            raise ValueError("should be a share of the records, such as 1% or 0.01") from None
+            share = math.nan
+        # A bare 1 could mean one record as well as all of them.
+        if math.isnan(share) or (share >= 1 and not percent):
+            raise ValueError("should be a share of the records, such as 1% or 0.01")
+        return share
 
     def origin(self, name: str) -> str:
         """Where a value came from: a flag (`--votes`), a variable (`FARE_VOTES`), a file's path, or `default`."""

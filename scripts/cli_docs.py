@@ -21,7 +21,7 @@ each value and where it came from.
 | exit code | meaning |
 |---|---|
 | 0 | done; also where the reader of stdout has closed it (`fare ... \\| head`) |
-| 1 | a gate, a limit or a difference that was asked for |
+| 1 | `--max-seconds` ended the run before the end of its input |
 | 2 | the command, a setting or an input file cannot be used |
 | 3 | too many records could not be judged, or there were none |
 | 4 | undecided |

@@ -132,6 +132,7 @@ def test_an_empty_variable_counts_as_absent(project: Path, monkeypatch: pytest.M
         ({"temperature": float("nan")}, None, None, "--temperature"),
         ({"max_invalid": "150%"}, None, None, "--max-invalid"),
         ({"max_invalid": "few"}, None, None, "--max-invalid"),
+        ({"max_invalid": "1"}, None, None, "--max-invalid"),
         ({}, "FARE_MAX_TOKENS", "many", "FARE_MAX_TOKENS"),
         ({}, "FARE_GPU_LAYERS", "-2", "FARE_GPU_LAYERS"),
         ({}, "FARE_TIE", "perhaps", "FARE_TIE"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fare_cli.asks import Answer, Ask, BackendInfo
@@ -43,13 +46,36 @@ class LocalBackend:
         self.engine.submit(asks)
 
     def collect(self) -> list[Answer]:
-        while not self._interrupted:
-            if not self.engine.busy:
-                return []
-            answers = self.engine.step()
-            if answers:
-                return answers
-        raise KeyboardInterrupt
+        try:
+            with self._ctrl_c_interrupts():
+                while not self._interrupted:
+                    if not self.engine.busy:
+                        return []
+                    answers = self.engine.step()
+                    if answers:
+                        return answers
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            # The next asks are served again.
+            self._interrupted = False
+            self.engine.resume()
+            raise
+
+    @contextlib.contextmanager
+    def _ctrl_c_interrupts(self) -> Iterator[None]:
+        """Lets Ctrl-C set the flag where nobody else handles it.
+
+        Python's own handler would raise inside llama.cpp's abort callback, where the exception is lost.
+        """
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, lambda *_: self.interrupt())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def cancel(self, ask_ids: Sequence[str]) -> None:
         self.engine.cancel(ask_ids)

@@ -112,7 +112,7 @@ def _engine() -> list[Check]:
     program = "import json, fare_cli.engine.native as n; print(json.dumps(n.build_info()))"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-P", "-c", program],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

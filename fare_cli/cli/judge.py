@@ -43,9 +43,11 @@ judge_app = typer.Typer(help="Judge records: the main job.")
 
 def _judge(task: str, options: JudgeOptions) -> int:
     from fare_cli.settings import load_settings
+    from fare_cli.tasks import check_options
 
     _check(options)
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
+    check_options(task, settings.judging_options())
     source = input_plan(task, options)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     with _open(settings) as judge:
@@ -100,7 +102,7 @@ def _open(settings: Settings) -> Judge:
 
 
 def _plan(judge: Judge, source: InputPlan, settings: Settings, options: JudgeOptions) -> RunPlan:
-    from fare_cli.run.runner import InvalidLimit, RunPlan
+    from fare_cli.run.runner import RunPlan
 
     return RunPlan(
         source=source,
@@ -111,7 +113,7 @@ def _plan(judge: Judge, source: InputPlan, settings: Settings, options: JudgeOpt
         resume=options.resume,
         force=options.force,
         strict=settings.strict,
-        max_invalid=InvalidLimit(settings.max_invalid, is_share=True),
+        max_invalid=settings.max_invalid,
         limit=options.limit,
         max_seconds=options.max_seconds,
         include_record=not options.no_record,
@@ -129,6 +131,8 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -
     def open_backend() -> Backend:
         console.say(f"loading {printable(judge.model.name)}")
         signals.backend = backend = judge.backend()
+        # A signal that came while llama.cpp was loading was lost in one of its callbacks.
+        signals.check()
         for name, value in backend.info.engine.items():
             console.detail(f"engine: {name} {value}")
         return backend

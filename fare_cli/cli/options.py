@@ -121,7 +121,9 @@ class JudgeOptions:
             help="How two orders become one verdict: both must agree, or their log-odds are averaged.",
         ),
     ]
-    tie: Annotated[bool | None, _option(_JUDGING, "--tie", help="Call it a tie where the two orders disagree.")]
+    tie: Annotated[
+        bool | None, _option(_JUDGING, "--tie/--no-tie", help="Call it a tie where the two orders disagree.")
+    ]
     votes: Annotated[
         int | None,
         _option(_JUDGING, "--votes", metavar="K", default="1", help="Sample K critiques for each ask and average."),
@@ -165,7 +167,7 @@ class JudgeOptions:
             _MODEL,
             "--ctx",
             metavar="N",
-            default="what the model and the memory allow",
+            default="4096 and room for --max-tokens",
             help="Longest prompt plus critique in tokens.",
         ),
     ]
@@ -180,7 +182,8 @@ class JudgeOptions:
         _option(_MODEL, "--gpu-layers", metavar="N", default="automatic", help="Layers on the GPU; -1 is all, 0 none."),
     ]
     deterministic: Annotated[
-        bool | None, _option(_MODEL, "--deterministic", help="Give the same bytes whatever --slots is; slower.")
+        bool | None,
+        _option(_MODEL, "--deterministic/--no-deterministic", help="Give the same bytes whatever --slots is; slower."),
     ]
 
     journal: Annotated[
@@ -203,7 +206,9 @@ class JudgeOptions:
         ),
     ]
     force: Annotated[bool, _option(_RUN, "--force", help="Overwrite the output or the journal of another judge.")]
-    strict: Annotated[bool | None, _option(_RUN, "--strict", help="Stop at the first record that cannot be judged.")]
+    strict: Annotated[
+        bool | None, _option(_RUN, "--strict/--no-strict", help="Stop at the first record that cannot be judged.")
+    ]
     max_invalid: Annotated[
         str | None,
         _option(

@@ -118,6 +118,11 @@ class Engine:
         assert self._context is not None
         self._context.interrupt()
 
+    def resume(self) -> None:
+        """Takes `interrupt` back."""
+        assert self._context is not None
+        self._context.resume()
+
     def close(self) -> None:
         if self._context is not None:
             self._context.close()

@@ -189,7 +189,14 @@ class Loop:
         sequence = self._free_roots.pop()
         self._context.forget(sequence)
         root = Root(tokens, sequence, self._ledger.reserve(len(tokens), None))
-        self._decode_root(root)
+        try:
+            self._decode_root(root)
+        except DecodeError as error:
+            if error.code == 2:
+                raise
+            # Without a root each ask computes all of its prompt, and fails on its own if that fails too.
+            self._free_roots.append(self._forget_root(root))
+            return None
         self._roots.append(root)
         return root
 

@@ -14,7 +14,8 @@ class EngineOptions:
     """None means: chosen from the model and the machine.
 
     `ctx` is the most tokens one ask may hold, prompt and answer; `gpu_layers` -1 puts all layers on a GPU, if the build
-    has one. `work` says what the run will mostly do, which decides how the cache is laid out.
+    has one. `work` says what the run will mostly do, which decides how the cache is laid out; `reply_tokens` is how
+    long an answer may get, for which a chosen `ctx` makes room.
     """
 
     ctx: int | None = None
@@ -23,4 +24,5 @@ class EngineOptions:
     gpu_layers: int | None = None
     deterministic: bool = False
     work: Work = "critique"
+    reply_tokens: int = 0
     lora: Path | None = None

@@ -100,7 +100,9 @@ def _cpu() -> str:
 
 
 def _run(path: Path, gpu_layers: int, *, safe: bool) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fare_cli.engine.probe", str(path), str(gpu_layers), "safe" if safe else "fast"]
+    # -P: a file in the working folder must not stand in for a module of Python.
+    module = [sys.executable, "-P", "-m", "fare_cli.engine.probe"]
+    command = [*module, str(path), str(gpu_layers), "safe" if safe else "fast"]
     try:
         return subprocess.run(
             command,

@@ -20,8 +20,8 @@ OUTPUT_ROWS = 64
 #: Share of the memory that is free now which the cache may take when nothing was said.
 MEMORY_SHARE = 0.4
 
-#: Tokens of an ask when nothing was said.
-DEFAULT_CTX = 4096
+#: Tokens of a prompt that fit when nothing was said.
+PROMPT_TOKENS = 4096
 
 #: Up to this many tokens an ask, generating on a CPU goes without flash attention: at depth 800 a step of 12 slots
 #: took 75 ms without and 144 ms with it, though prompts are 10 to 40% faster with it. Beyond, the attention scores of
@@ -48,7 +48,7 @@ def choose_layout(
     """
     ctx = _context_length(options, context_train)
     even = options.deterministic
-    slots = (4 if options.work == "direct" else 16) if options.slots is None else options.slots
+    slots = (4 if options.work == "direct" else 12) if options.slots is None else options.slots
     if not 1 <= slots <= MAX_SEQUENCES - EXTRA_SEQUENCES:
         raise UsageError(f"--slots {slots}: between 1 and {MAX_SEQUENCES - EXTRA_SEQUENCES}")
     if even:
@@ -80,7 +80,7 @@ def choose_layout(
 
 def _context_length(options: EngineOptions, context_train: int) -> int:
     if options.ctx is None:
-        return min(context_train, DEFAULT_CTX)
+        return min(context_train, PROMPT_TOKENS + options.reply_tokens)
     if options.ctx > context_train:
         raise UsageError(
             f"--ctx {options.ctx}: this model was trained for {context_train} tokens",

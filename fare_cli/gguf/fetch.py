@@ -155,7 +155,7 @@ def _download(source: PackageSource, folder: Path, say: Say) -> Path:
 
 def _pip() -> list[str] | None:
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     pip = shutil.which("pip")
     return [pip] if pip else None
 

@@ -47,13 +47,17 @@ def open_locked(path: Path, what: str) -> int:
             # Between open and lock the other process may have renamed the file away: then this is not `path` any more.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    with contextlib.suppress(PermissionError):  # somebody else's file that may be written
-                        os.fchmod(descriptor, OWNER_ONLY)
                     return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def keep_private(descriptor: int) -> None:
+    """Takes a file that is ours away from everybody but its owner."""
+    with contextlib.suppress(PermissionError):  # somebody else's file that may be written
+        os.fchmod(descriptor, OWNER_ONLY)
 
 
 def _lock(descriptor: int, path: Path, what: str) -> None:
@@ -105,6 +109,7 @@ class OutputFile:
         self._partial = path.with_name(path.name + ".partial")
         # A lock on the partial file keeps a second process off the same output.
         self._file = os.fdopen(open_locked(self._partial, "output"), "wb")
+        keep_private(self._file.fileno())
         self._file.truncate()
 
     def write(self, line: str) -> None:

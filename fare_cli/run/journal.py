@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from fare_cli.asks import BackendInfo, Reply
 from fare_cli.errors import EnvironmentFault, InputError
 from fare_cli.identity import JudgeIdentity
-from fare_cli.run.files import disk_fault, open_locked
+from fare_cli.run.files import disk_fault, keep_private, open_locked
 from fare_cli.run.lines import split_lines
 
 FORMAT = 1
@@ -86,6 +86,7 @@ class Journal:
         descriptor = open_locked(path, "journal")
         try:
             contents = _owned_contents(path, descriptor, identity, resume=resume, force=force)
+            keep_private(descriptor)
             os.ftruncate(descriptor, contents.end)
             os.lseek(descriptor, contents.end, os.SEEK_SET)
         except BaseException:
@@ -113,8 +114,17 @@ class Journal:
         return None
 
     def begin(self, identity: JudgeIdentity, engine: Mapping[str, Any]) -> None:
-        """Says whose replies are added from here on; call it before the first `append`."""
+        """Says whose replies are added from here on; call it before the first `append`.
+
+        Raises InputError where a deterministic run would be mixed with replies of one that was not.
+        """
         header = Header(identity.asking_fingerprint, identity.task, identity.model, identity.weights, dict(engine))
+        mine = (h for h in self.headers if h.asking_fingerprint == header.asking_fingerprint)
+        if engine.get("deterministic") and not all(h.engine.get("deterministic") for h in mine):
+            raise InputError(
+                f"journal {self.path} holds replies of a run without --deterministic",
+                "ask again with --no-resume, or go on without --deterministic",
+            )
         if not self.headers or self.headers[-1] != header:
             self._write_line({"fare_journal": FORMAT, **header._asdict()})
             self.headers.append(header)
@@ -154,6 +164,9 @@ class Journal:
             return
         descriptor, self._descriptor = self._descriptor, -1
         try:
+            if not self._end:
+                # Nothing was asked: an empty journal would only puzzle.
+                self.path.unlink(missing_ok=True)
             os.fsync(descriptor)
         except OSError as error:
             raise disk_fault(f"journal {self.path}", error) from error

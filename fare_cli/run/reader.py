@@ -77,7 +77,9 @@ def _lines(plan: InputPlan, digests: list[InputDigest]) -> Iterator[RawLine]:
         return
     shuffled = ShuffledLines(plan.files, digests, plan.shuffle_seed, max_line_bytes=plan.max_line_bytes)
     with contextlib.closing(shuffled):
-        yield from shuffled
+        for line in shuffled:
+            _refuse_other_json(line)
+            yield line
 
 
 def items_of(task: str, values: Iterable[Record | Mapping[str, Any]], *, split: Split | None = None) -> Iterator[Item]:

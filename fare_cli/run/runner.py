@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from fare_cli.asks import Backend
-from fare_cli.errors import ExitCode, InputError, InvalidRecordsError, UsageError
+from fare_cli.errors import ExitCode, InputError, InvalidRecordsError
 from fare_cli.identity import JudgeIdentity
 from fare_cli.run import manifest as manifests
 from fare_cli.run.ahead import ReadAhead
@@ -27,7 +25,6 @@ from fare_cli.verdicts import Verdict
 
 __all__ = [
     "InputPlan",
-    "InvalidLimit",
     "Outcome",
     "ProgressSnapshot",
     "RunPlan",
@@ -38,35 +35,13 @@ __all__ = [
 ]
 
 
-class InvalidLimit(NamedTuple):
-    """How many invalid records are still fine: a number of them, or a share of all."""
-
-    value: float
-    is_share: bool
-
-    @classmethod
-    def parse(cls, text: str) -> InvalidLimit:
-        """The limit in "5" or "1%". Raises UsageError for anything else."""
-        number = text.strip().removesuffix("%")
-        is_share = text.strip().endswith("%")
-        try:
-            value = float(number) / 100 if is_share else float(int(number))
-        except ValueError:
-            value = -1.0
-        if value < 0 or (is_share and value > 1) or math.isnan(value):
-            raise UsageError(f"{text!r} is no limit for invalid records", "give a number (5) or a percentage (1%)")
-        return cls(value, is_share)
-
-    def is_passed(self, invalid: int, total: int) -> bool:
-        return invalid > (self.value * total if self.is_share else self.value)
-
-
 @dataclass(frozen=True, slots=True)
 class RunPlan:
     """All that a run needs to know. Without `output` verdicts go to `emit`, and a journal is kept only if it is named.
 
     With `output` the journal lies beside it unless named. `resume` goes on with the journal that is there; `force`
-    takes an output or journal of another judge. `strict` ends the run at the first invalid record.
+    takes an output or journal of another judge. `strict` ends the run at the first invalid record, `max_invalid` is the
+    share of invalid records that is still fine.
     """
 
     source: InputPlan
@@ -77,7 +52,7 @@ class RunPlan:
     resume: bool = True
     force: bool = False
     strict: bool = False
-    max_invalid: InvalidLimit | None = None
+    max_invalid: float | None = None
     limit: int | None = None
     max_seconds: float | None = None
     include_record: bool = True
@@ -103,7 +78,10 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        return ExitCode.OK if self.problem is None else self.problem.exit_code
+        """0, or that of the problem; 1 where the time limit left records unjudged."""
+        if self.problem is not None:
+            return self.problem.exit_code
+        return ExitCode.GATE if self.reason == "max_seconds" else ExitCode.OK
 
 
 def run(
@@ -231,7 +209,7 @@ class _Work:
             return InvalidRecordsError(
                 f"none of {counts.total} records could be judged", f"the first one: {self.first_invalid}"
             )
-        if limit is not None and limit.is_passed(counts.invalid, counts.total):
+        if limit is not None and counts.invalid > limit * counts.total:
             return InvalidRecordsError(
                 f"{counts.invalid} of {counts.total} records are invalid, more than --max-invalid allows",
                 f"the first one: {self.first_invalid}",

@@ -5,6 +5,7 @@ Named rule of all tasks: the votes of a branch are averaged, probability by prob
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -88,8 +89,16 @@ def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: Judg
     labels = tuple(branch.labels)
     if options.mode == "direct":
         return Ask(f"{branch.name}/{vote}", messages, Direct(MARKER, labels))
-    sampling = Sampling(options.temperature, options.seed + vote)
+    sampling = Sampling(options.temperature, _seed(options, vote, messages))
     return Ask(f"{branch.name}/{vote}", messages, Judgment(MARKER, labels, options.max_tokens), sampling)
+
+
+def _seed(options: JudgingOptions, vote: int, messages: tuple[Message, ...]) -> int:
+    """A seed of its own for every vote on every prompt: another --seed shares no sample with this one."""
+    if options.temperature == 0:
+        return 0
+    text = "\0".join([str(options.seed), str(vote), *(message.text for message in messages)])
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
 
 
 def _read(reply: Reply, labels: Mapping[str, str]) -> dict[str, float]:
