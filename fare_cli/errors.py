@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a shell sees. `GATE` answers what was asked: a gate failed, a time limit was reached, a difference was found.
+    """What a shell sees. `GATE` answers what was asked: a gate failed, a time limit was reached, or things differ.
     All others are about the run."""
 
     OK = 0
