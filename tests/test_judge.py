@@ -106,3 +106,12 @@ def test_a_missing_model_says_how_to_get_one() -> None:
         fare.Judge.open("smollm2")
     assert caught.value.hint is not None
     assert "fare models pull smollm2" in caught.value.hint
+
+
+def test_options_that_change_nothing_do_not_make_another_judge(model: Path) -> None:
+    def fingerprint(task: str, **changes: object) -> str:
+        return fare.Judge.open(model, options=direct(**changes)).identity(task).fingerprint
+
+    assert fingerprint("pairwise") == fingerprint("pairwise", max_tokens=7, seed=3)
+    assert fingerprint("verify") == fingerprint("verify", combine="mean", order="ab")
+    assert fingerprint("pairwise") != fingerprint("pairwise", order="ab")

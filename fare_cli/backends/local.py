@@ -21,7 +21,6 @@ class LocalBackend:
     """
 
     def __init__(self, path: Path, *, name: str, weights: str, options: EngineOptions) -> None:
-        # Without GPU offload in the build the layers are ignored, so that one remembered trial serves.
         layers = -1 if options.gpu_layers is None else options.gpu_layers
         probe = remembered_probe(path, gpu_layers=layers)
         if probe.safe_kernels:

@@ -54,10 +54,11 @@ class Choice:
         return len(self._children[path]) + (path in self._ends) > 1
 
     def _make_chains(self) -> tuple[Chain, ...]:
-        deepest = [n for n in self.nodes if not any(m != n and m[: len(n)] == n for m in self.nodes)]
+        nodes = set(self.nodes)
+        above = {node[:depth] for node in self.nodes for depth in range(len(node))}
         chains, seen = [], set[Path]()
-        for leaf in deepest:
-            on_the_way = [n for n in self.nodes if leaf[: len(n)] == n and n not in seen]
+        for leaf in (node for node in self.nodes if node not in above):
+            on_the_way = [leaf[:i] for i in range(len(leaf) + 1) if leaf[:i] in nodes and leaf[:i] not in seen]
             seen.update(on_the_way)
             chains.append(Chain(leaf, tuple(len(n) - 1 for n in on_the_way), tuple(on_the_way)))
         return tuple(chains)

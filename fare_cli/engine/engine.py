@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fare_cli.asks import Answer, Ask
+from fare_cli.asks import Answer, Ask, ReplyError
 from fare_cli.engine.loop import Counters, Loop
 from fare_cli.engine.native import Context, Model, build_info
 from fare_cli.engine.options import EngineOptions
@@ -27,6 +27,8 @@ class Engine:
         self.options = options
         gpu_layers = -1 if options.gpu_layers is None else options.gpu_layers
         self._context: Context | None = None
+        # Measured first: how much of the weights counts as taken once they are loaded depends on the kernels.
+        self._memory_bytes = available_memory()
         self._model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe_kernels)
         try:
             if self._model.has_encoder or self._model.has_recurrent_state:
@@ -53,7 +55,7 @@ class Engine:
             self.options,
             context_train=self._model.context_train,
             kv_bytes_per_token=self._model.kv_bytes_per_token,
-            memory_bytes=max(available_memory() - self._model.size_bytes, 0),
+            memory_bytes=max(self._memory_bytes - self._model.size_bytes, 0),
             offloaded=offloaded,
         )
 
@@ -95,8 +97,17 @@ class Engine:
         return self._loop.busy
 
     def submit(self, asks: Sequence[Ask]) -> None:
-        """Takes asks; those of one call share what their prompts have in common."""
-        self._loop.add([self._turns.job(ask) for ask in asks])
+        """Takes asks; those of one call share what their prompts have in common.
+
+        An ask that this model's template or vocabulary cannot express is answered with an error.
+        """
+        jobs = []
+        for ask in asks:
+            try:
+                jobs.append(self._turns.job(ask))
+            except ModelError as error:
+                self._loop.refuse(ask.id, ReplyError("bad_ask", error.message))
+        self._loop.add(jobs)
 
     def step(self) -> list[Answer]:
         """One pass of the loop; [] while nothing was finished by it."""

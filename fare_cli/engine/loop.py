@@ -16,13 +16,19 @@ import numpy as np
 from fare_cli.asks import Answer, Direct, Given, Reply, ReplyError
 from fare_cli.engine.cells import Hold, Ledger
 from fare_cli.engine.native import Context, DecodeError, Row, Sampler
-from fare_cli.engine.slot import Job, Slot, Stage
-from fare_cli.engine.trunk import DEPTH, Branch, plan, root_length
+from fare_cli.engine.slot import Job, Slot
+from fare_cli.engine.trunk import DEPTH, EVEN_PIECE, Branch, plan, root_length
 from fare_cli.engine.turns import Turns
 
 #: Sequences kept for the beginnings shared by a whole run (a file may mix two prompts: verify with and without
 #: reference).
 ROOTS = 2
+
+#: A rest of a prompt this short is fed with the generating rows instead of a piece of its own.
+ROWS_AT_MOST = 4
+
+#: The end of the fixed beginning depends on the text behind it, by so many tokens at most: a root may be shorter.
+SEAM_TOKENS = 8
 
 #: Sequences beside the slots: roots, the trunks of one group, the reader.
 EXTRA_SEQUENCES = ROOTS + DEPTH + 1
@@ -38,13 +44,14 @@ class Trunk:
     todo: list[int]
     hold: Hold
     waiting: int
+    parent: Trunk | Root | None
 
 
 @dataclass(slots=True, eq=False)
 class Root:
     """The beginning shared by a whole run, in a sequence of its own."""
 
-    tokens: tuple[int, ...]
+    tokens: list[int]
     sequence: int
     hold: Hold
 
@@ -84,7 +91,7 @@ class Loop:
         self._writing: list[Slot] = []
         self._holds: dict[Slot, Hold] = {}
         self._done: list[Answer] = []
-        self._cancelled: set[str] = set()
+        self._cancelled: set[Job] = set()
         self.counters = Counters()
 
     @property
@@ -107,8 +114,11 @@ class Loop:
                 )
             else:
                 fitting.append(job)
-        if fitting:
-            self._groups.append(fitting)
+        self._groups.extend(_by_beginning(fitting))
+
+    def refuse(self, ask_id: str, error: ReplyError) -> None:
+        """Answers an ask that cannot be served at all."""
+        self._done.append(Answer(ask_id, Reply(error=error)))
 
     def cancel(self, ask_ids: Iterable[str]) -> None:
         """Forgets jobs wherever they are."""
@@ -118,7 +128,7 @@ class Loop:
         for slot in [s for s in (*self._writing, *self._filling) if isinstance(s, Slot) and s.job.ask.id in gone]:
             self._drop(slot)
         # Branches on the agenda, or still inside a trunk, are passed over when their turn comes.
-        self._cancelled |= gone & {leaf.job.ask.id for leaf in self._planned_leaves()}
+        self._cancelled |= {leaf.job for leaf in self._planned_leaves() if leaf.job.ask.id in gone}
 
     def step(self) -> list[Answer]:
         """One pass: admit, one decode, move the scripts on. Returns the asks that were finished by it.
@@ -150,8 +160,8 @@ class Loop:
             if not self._agenda and not self._next_group():
                 return
             branch, parent = self._agenda[0]
-            if not branch.is_trunk and branch.job.ask.id in self._cancelled:
-                self._cancelled.remove(branch.job.ask.id)
+            if not branch.is_trunk and branch.job in self._cancelled:
+                self._cancelled.remove(branch.job)
             elif not self._place(branch, parent):
                 return
             self._agenda.popleft()
@@ -170,22 +180,20 @@ class Loop:
 
     def _root_of(self, jobs: Sequence[Job]) -> Root | None:
         """The root that a group branches from, computed if it is new; None where none is worth it."""
-        length = root_length(min(job.fixed for job in jobs), self._even)
-        if self._even and any(len(job.tokens) - length < 64 for job in jobs):
-            length = 0
-        tokens = tuple(jobs[0].tokens[:length])
-        if not tokens or any(tuple(job.tokens[:length]) != tokens for job in jobs):
+        length = root_length(min(min(job.fixed, job.first_row, len(job.tokens) - 1) for job in jobs), self._even)
+        if not length or (self._even and any(len(job.tokens) - length < EVEN_PIECE for job in jobs)):
             return None
         for root in self._roots:
-            if root.tokens == tokens:
+            size = len(root.tokens)
+            if length - SEAM_TOKENS <= size <= length and all(job.tokens[:size] == root.tokens for job in jobs):
                 return root
-        return self._make_root(jobs[0], tokens)
+        return self._make_root(jobs[0], jobs[0].tokens[:length])
 
-    def _make_root(self, job: Job, tokens: tuple[int, ...]) -> Root | None:
-        if not self._free_roots:
-            self._free_roots.append(self._forget_root(self._roots.pop(0)))
+    def _make_root(self, job: Job, tokens: list[int]) -> Root | None:
         if not self._ledger.fits(len(tokens) + len(job.tokens) + job.growth):
             return None
+        if not self._free_roots:
+            self._free_roots.append(self._forget_root(self._roots.pop(0)))
         sequence = self._free_roots.pop()
         self._context.forget(sequence)
         root = Root(tokens, sequence, self._ledger.reserve(len(tokens), None))
@@ -203,7 +211,7 @@ class Loop:
     def _decode_root(self, root: Root) -> None:
         position = 0
         while position < len(root.tokens):
-            piece = list(root.tokens[position : position + self._piece(len(root.tokens) - position)])
+            piece = root.tokens[position : position + self._piece(len(root.tokens) - position)]
             self._decode(
                 piece, range(position, position + len(piece)), [root.sequence] * len(piece), [False] * len(piece)
             )
@@ -217,12 +225,14 @@ class Loop:
 
     def _place(self, branch: Branch, parent: Trunk | Root | None) -> bool:
         """Gives a branch a sequence and its cells, if there are any free."""
+        if branch.is_trunk and not isinstance(parent, Trunk) and self._family_is_open():
+            return False
         pool = self._free_trunks if branch.is_trunk else self._free_slots
         own = branch.stop - branch.start
         # A trunk is only opened when its largest child fits above it: else it could wait forever.
         room = own + (max(len(c.job.tokens) + c.job.growth - branch.stop for c in _leaves(branch)))
         if not pool or not self._ledger.fits(room):
-            if not self._filling and not self._writing and not self._waiting_trunks():
+            if not self._filling and not self._writing:
                 self._drop_spare_root(parent)
             return False
         cells = own if branch.is_trunk else own + branch.job.growth
@@ -235,7 +245,7 @@ class Loop:
         self.counters.reused_tokens += branch.start
         if branch.is_trunk:
             self._filling.append(
-                Trunk(branch, sequence, branch.start, branch.tokens, hold, waiting=len(branch.children))
+                Trunk(branch, sequence, branch.start, branch.tokens, hold, len(branch.children), parent)
             )
             return True
         slot = Slot(branch.job, sequence, branch.start, branch.tokens)
@@ -243,18 +253,24 @@ class Loop:
         if temperature > 0:
             slot.sampler = Sampler(temperature, branch.job.ask.sampling.seed)
         self._holds[slot] = hold
-        if branch.job.writes and len(slot.todo) <= Job.ROWS_AT_MOST:
-            slot.stage = Stage.WRITE
+        if branch.job.writes and len(slot.todo) <= ROWS_AT_MOST and not self._even:
             self._writing.append(slot)
         else:
             self._filling.append(slot)
         return True
 
-    def _waiting_trunks(self) -> bool:
-        return any(isinstance(parent, Trunk) for _, parent in self._agenda)
+    def _family_is_open(self) -> bool:
+        """Whether some trunk is being computed or has children that still wait.
+
+        One family at a time: two that wait for each other's sequences or cells would wait for ever.
+        """
+        waiting = any(isinstance(parent, Trunk) for _, parent in self._agenda)
+        return waiting or any(isinstance(filler, Trunk) for filler in self._filling)
 
     def _drop_spare_root(self, parent: Trunk | Root | None) -> None:
         """Frees a root nobody waits for; called when a branch does not fit although nothing is under way."""
+        while isinstance(parent, Trunk):
+            parent = parent.parent
         for root in self._roots:
             if root is not parent:
                 self._roots.remove(root)
@@ -366,7 +382,6 @@ class Loop:
             if finished is not None:
                 self._finish(slot, finished)
         else:
-            slot.stage = Stage.WRITE
             self._writing.append(slot)
             self._take(slot, row)
 
@@ -377,12 +392,13 @@ class Loop:
         tokens = [slot.todo[0] for slot in slots]
         positions = [slot.position for slot in slots]
         sequences = [slot.sequence for slot in slots]
-        wanted = [len(slot.todo) == 1 for slot in slots]
+        # Rows without logits skip the last layer's second half, which would leave another row alone there.
+        wanted = [self._even or len(slot.todo) == 1 for slot in slots]
         if self._even and len(slots) == 1:
             # A lone row takes another kernel: a second one keeps the results those of company.
             self._context.forget(1)
             tokens, positions = [*tokens, tokens[0]], [*positions, 0]
-            sequences, wanted = [*sequences, 1], [*wanted, False]
+            sequences, wanted = [*sequences, 1], [*wanted, True]
         try:
             self._decode(tokens, positions, sequences, wanted)
         except DecodeError as error:
@@ -444,6 +460,8 @@ class Loop:
                     raise
                 self._fail([slot], error)
                 continue
+            finally:
+                self._context.forget(self._reader)
             finished = self._turns.read(slot, rows, final)
             if finished is not None:
                 self._finish(slot, finished)
@@ -457,7 +475,9 @@ class Loop:
         for number, chain in enumerate(chains):
             own = final and number == len(chains) - 1
             sequence = slot.sequence if own else self._reader
-            if not own:
+            if own:
+                self._context.forget(self._reader)
+            else:
                 self._context.branch(slot.sequence, self._reader)
             tokens = [*lead, *chain.tokens]
             wanted = {len(lead) + row: node for row, node in zip(chain.rows, chain.nodes, strict=True)}
@@ -472,7 +492,6 @@ class Loop:
                 logits = self._context.logits(row)
                 if logits is not None:
                     rows[node] = logits.copy()
-        self._context.forget(self._reader)
         return rows
 
     def _finish(self, slot: Slot, reply: Reply) -> None:
@@ -507,6 +526,9 @@ class Loop:
             self._free_trunks.append(victim.sequence)
             self._ledger.release(victim.hold)
             for leaf in _leaves(victim.branch):
+                if leaf.job in self._cancelled:
+                    self._cancelled.remove(leaf.job)
+                    continue
                 reply = Reply(prompt_tokens=leaf.job.prompt_tokens, error=ReplyError(kind, str(error)))
                 self._done.append(Answer(leaf.job.ask.id, reply))
 
@@ -526,6 +548,20 @@ class Loop:
         self._free_roots = list(range(self._slots, self._slots + ROOTS))
         self._free_trunks = list(range(self._slots + ROOTS, self._slots + ROOTS + DEPTH))
         self._ledger.reserved = 0
+
+
+def _by_beginning(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in groups that begin with the same fixed text; two prompts can be mixed in one call."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        for group in groups:
+            same = max(0, min(job.fixed, group[0].fixed) - SEAM_TOKENS)
+            if job.tokens[:same] == group[0].tokens[:same]:
+                group.append(job)
+                break
+        else:
+            groups.append([job])
+    return groups
 
 
 def _leaves(branch: Branch) -> list[Branch]:

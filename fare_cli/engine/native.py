@@ -73,11 +73,8 @@ SYMBOLS = (
     "llama_model_n_head",
     "llama_model_n_head_kv",
     "llama_model_n_layer",
-    "llama_model_n_params",
-    "llama_model_n_swa",
     "llama_model_size",
     "llama_n_ctx",
-    "llama_n_ctx_seq",
     "llama_print_system_info",
     "llama_sampler_chain_add",
     "llama_sampler_chain_default_params",
@@ -284,7 +281,6 @@ class ContextParams:
     unified: bool
     flash: bool
     threads: int
-    offload: bool = True
 
 
 class Context:
@@ -306,7 +302,6 @@ class Context:
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if params.flash else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         native.kv_unified = params.unified
-        native.offload_kqv = params.offload
         native.no_perf = True
         self._abort_flag = ctypes.c_bool(False)
         self._abort_callback = llama_cpp.ggml_abort_callback(lambda _data: self._abort_flag.value)
@@ -320,7 +315,6 @@ class Context:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.params = params
         self.vocabulary_size = model.vocabulary_size
-        self.cells_per_sequence = int(llama_cpp.llama_n_ctx_seq(self._context))
         self.cells = int(llama_cpp.llama_n_ctx(self._context))
         self._make_batch()
 

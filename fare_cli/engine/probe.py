@@ -23,6 +23,7 @@ from fare_cli.folders import cache_folder
 
 _SECONDS = 600
 _TOKENS = 10
+_NOT_A_CRASH = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 class ProbeResult(NamedTuple):
@@ -41,6 +42,11 @@ def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
     Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory.
     """
     done = _run(path, gpu_layers, safe=False)
+    if -done.returncode in _NOT_A_CRASH:
+        raise ModelError(
+            f"{path}: the trial run of this model was killed ({_signal_name(-done.returncode)})",
+            "probably the memory is too small for it",
+        )
     if done.returncode < 0:
         crashed = _signal_name(-done.returncode)
         done = _run(path, gpu_layers, safe=True)

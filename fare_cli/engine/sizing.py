@@ -28,6 +28,9 @@ PROMPT_TOKENS = 4096
 #: a prompt piece take too much memory.
 NO_FLASH_CTX = 8192
 
+#: Most cells of a unified cache without flash attention: 512 rows of 32 heads take 1 GiB of scores.
+NO_FLASH_CELLS = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -61,7 +64,18 @@ def choose_layout(
         if options.slots is None:
             slots = max(2, min(slots, budget // per_stream - EXTRA_SEQUENCES))
         sequences, streams = slots + EXTRA_SEQUENCES, True
-    cells = per_stream * sequences if streams else min(per_stream * (slots + 2), max(budget, 2 * per_stream))
+    flash = offloaded or even or options.work == "direct" or ctx > NO_FLASH_CTX
+    if streams:
+        cells = per_stream * sequences
+    else:
+        wanted = min(per_stream * (slots + 2), budget if flash else min(budget, NO_FLASH_CELLS))
+        cells = max(wanted, 2 * per_stream)
+    if not offloaded and cells * kv_bytes_per_token > memory_bytes:
+        raise UsageError(
+            f"a cache of {cells:,} tokens takes {cells * kv_bytes_per_token / 1e9:.1f} GB, and "
+            f"{memory_bytes / 1e9:.1f} GB of memory are free beside the weights",
+            "use a smaller --ctx" + (", fewer --slots or no --deterministic" if streams else ""),
+        )
     return Layout(
         ContextParams(
             cells=cells,
@@ -69,7 +83,7 @@ def choose_layout(
             batch=BATCH_TOKENS,
             outputs=max(OUTPUT_ROWS, slots + 1),
             unified=not streams,
-            flash=offloaded or even or options.work == "direct" or ctx > NO_FLASH_CTX,
+            flash=flash,
             threads=options.threads or usable_cores(),
         ),
         slots,

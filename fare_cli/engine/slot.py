@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import ClassVar
 
 from fare_cli.asks import Ask, Direct, Given, Reply, ReplyError
 from fare_cli.engine.choice import Choice
@@ -18,8 +16,6 @@ class Job:
     whose logits are needed, `prompt_tokens` how many belong to the prompt. `growth` bounds the cells it needs beyond
     `tokens`, and `fixed` counts the leading tokens that are the same for every record. `lead` are the tokens between
     `tokens` and the labels of a direct judgment, where those are read on branches."""
-
-    ROWS_AT_MOST: ClassVar[int] = 4  # a rest this short is fed with the generating rows, not as a piece of its own
 
     ask: Ask
     tokens: list[int]
@@ -85,21 +81,15 @@ class Transcript:
             self.add(b"\n")
 
 
-class Stage(Enum):
-    FILL = auto()
-    WRITE = auto()
-
-
 @dataclass(slots=True, eq=False)
 class Slot:
     """One live sequence and the job it serves. `position` counts the tokens in its cache; `todo` are known tokens
-    that are not in it yet; `readings` is the last reading of the labels and where in the text it was made."""
+    that are not in it yet; `reading` is the last one of the labels, `read_at` where in the text it was made."""
 
     job: Job
     sequence: int
     position: int
     todo: list[int]
-    stage: Stage = Stage.FILL
     sampler: Sampler | None = None
     transcript: Transcript = field(default_factory=Transcript)
     generated: int = 0

@@ -40,7 +40,7 @@ class Branch:
 def plan(jobs: Sequence[Job], start: int, even: bool) -> list[Branch]:
     """The branches of a group of jobs that already share their first `start` tokens.
 
-    With `even`, no cut leaves a piece under 64 tokens (apart from a last few tokens, which are decoded as rows).
+    With `even`, no cut leaves a piece under 64 tokens.
     """
     return _grow(list(jobs), start, EVEN_PIECE if even else 1, DEPTH)
 
@@ -72,7 +72,7 @@ def _grow(jobs: list[Job], start: int, piece: int, depth: int) -> list[Branch]:
 def _common_prefix(jobs: Sequence[Job], start: int) -> int:
     """How many leading tokens all jobs share, but no row whose logits one of them needs."""
     first, *others = jobs
-    end = min(job.first_row for job in jobs)
+    end = min(min(job.first_row, len(job.tokens) - 1) for job in jobs)
     for other in others:
         at = start
         while at < end and first.tokens[at] == other.tokens[at]:
@@ -82,7 +82,5 @@ def _common_prefix(jobs: Sequence[Job], start: int) -> int:
 
 
 def _cut(jobs: Sequence[Job], common: int, piece: int) -> int:
-    """The place up to `common` where the rest of every job is an even piece, or short enough to be fed as rows."""
-    if piece == 1 or all(len(job.tokens) - common <= Job.ROWS_AT_MOST for job in jobs):
-        return common
+    """The place up to `common` where the rest of every job is at least a piece."""
     return min(common, *(len(job.tokens) - piece for job in jobs))

@@ -13,6 +13,9 @@ from fare_cli.engine.slot import Job, Slot
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.errors import ModelError
 
+#: Label sets kept ready; step records have one for each number of steps.
+CHOICES_KEPT = 256
+
 
 class Turns:
     """Compiles asks and moves their turns on. `to_read` lists (slot, tokens to feed first, whether the turn is over)
@@ -61,6 +64,8 @@ class Turns:
         """The marker's tokens at the start of a line, and the trie of the labels tokenised behind it."""
         key = (marker, labels)
         if key not in self._choices:
+            if len(self._choices) >= CHOICES_KEPT:
+                self._choices.clear()
             marker_tokens = tuple(self._template.plain(marker))
             paths = {}
             for label in labels:
@@ -121,6 +126,8 @@ class Turns:
         A token that runs over the marker's end (`": ["`) is replaced on the branch by the rest of the marker alone.
         """
         line = slot.transcript.line
+        if self._template.harmony and not slot.transcript.in_final:
+            return ()  # what is drafted in the analysis is no verdict
         if len(line) >= len(marker) or not marker.startswith(line):
             return ()
         after = slot.transcript.preview(self._model.piece(token))
@@ -145,9 +152,9 @@ class Turns:
         slot.truncated = truncated
         if not isinstance(script, Judgment):
             return slot.reply()
-        cut_in_verdict = truncated and slot.transcript.line.startswith(script.marker)
         pending = any(request[0] is slot for request in self.to_read)
-        if cut_in_verdict or (not truncated and (slot.reading is not None or pending)):
+        judged = slot.reading is not None or pending
+        if judged and (not truncated or slot.transcript.line.startswith(script.marker)):
             slot.ending = True
             return None if pending else slot.reply()
         self.to_read = [request for request in self.to_read if request[0] is not slot]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +95,27 @@ def test_an_interrupt_ends_a_long_answer_within_a_second(
     with pytest.raises(KeyboardInterrupt):
         backend.collect()
     assert time.monotonic() - begun[0] < 1
+
+
+def test_ctrl_c_in_a_program_that_handles_no_signals_stops_the_answer(smollm2_path: Path) -> None:
+    """A child process, since the signal is real: it is stopped once, and the same judge then serves again."""
+    program = f"""
+import os, signal, threading
+import fare_cli as fare
+from fare_cli.identity import JudgingOptions
+pair = dict(question="Why? " * 400, answer_a="So. " * 400, answer_b="No. " * 400)
+with fare.Judge.open({str(smollm2_path)!r}, ctx=4096, slots=1, options=JudgingOptions(max_tokens=2000)) as judge:
+    judge.backend()
+    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        list(judge.pairwise([pair]))
+    except KeyboardInterrupt:
+        print("stopped")
+    print(next(iter(judge.verify([dict(question="1+1?", answer="2")]))).status)
+"""
+    environment = {**os.environ, "FARE_MODE": "direct"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.stdout.split() == ["stopped", "ok"], done.stderr
 
 
 def test_the_facts_say_how_the_model_was_run(qwen3: Path, closing: Callable[[LocalBackend], LocalBackend]) -> None:

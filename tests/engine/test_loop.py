@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Reply, Sampling
+from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling
 from tests.engine.asking import DIRECT, PAIR, STEPS, Reference, ask, engine, layout, pairs, run, run_once
 
 FAMILIES = ["qwen3", "gpt-oss", "llama-3", "gemma"]
@@ -179,6 +179,10 @@ def test_an_interrupted_engine_stops_and_serves_again(tiny: Callable[[str], Path
         with pytest.raises(KeyboardInterrupt):
             opened.step()
         assert not opened.busy
+        opened.resume()
+        replies = run(opened, groups)
+    assert len(replies) == 8
+    assert all(reply.error is None for reply in replies.values())
 
 
 def test_the_system_prompt_is_computed_once(tiny: Callable[[str], Path]) -> None:
@@ -189,7 +193,77 @@ def test_the_system_prompt_is_computed_once(tiny: Callable[[str], Path]) -> None
         assert opened.counters.prompt_tokens < 0.6 * total
 
 
-def test_the_same_ask_twice_is_answered_twice(tiny: Callable[[str], Path]) -> None:
-    question, same = (ask(name, "Which?", "One. Two. " * 30, DIRECT) for name in ("first", "second"))
-    replies = run_once(tiny("qwen3"), layout(slots=2), [[question, same]])
+@pytest.mark.parametrize("labels", [PAIR, STEPS], ids=["two labels", "25 labels"])
+@pytest.mark.parametrize("even", [False, True], ids=["usual", "deterministic"])
+def test_the_same_ask_twice_is_answered_twice(tiny: Callable[[str], Path], labels: tuple[str, ...], even: bool) -> None:
+    script = Direct("Verdict:", labels)
+    question, same = (ask(name, "Which?", "One. Two. " * 30, script) for name in ("first", "second"))
+    replies = run_once(tiny("qwen3"), layout(slots=2, even=even), [[question, same]])
+    assert replies["first"].error is None
     assert replies["first"].label == replies["second"].label
+
+
+@pytest.mark.parametrize("unified", [False, True], ids=["streams", "unified"])
+def test_votes_on_both_orders_of_several_records_all_come_back(tiny: Callable[[str], Path], unified: bool) -> None:
+    """Trunks inside trunks: families that waited for each other's sequences would wait for ever."""
+    window = []
+    for number in range(4):
+        question = f"Question {number}: which one is right? " * 4
+        for order, answers in (("ab", "One. Two. " * 20), ("ba", "Two. One. " * 20)):
+            for vote in range(4):
+                script = Judgment("Verdict:", PAIR, 6)
+                window.append(ask(f"{number}/{order}/{vote}", question, answers, script, Sampling(0.8, vote)))
+    with engine(tiny("qwen3"), layout(slots=6, unified=unified)) as opened:
+        opened.submit(window)
+        replies, passes = {}, 0
+        while opened.busy:
+            passes += 1
+            assert passes < 2000
+            replies |= {answer.ask_id: answer.reply for answer in opened.step()}
+    assert len(replies) == 32
+    assert all(reply.error is None for reply in replies.values())
+
+
+def test_an_id_that_was_cancelled_can_be_used_again(tiny: Callable[[str], Path]) -> None:
+    """The answer belongs to the new question, not to the one that was given up."""
+    old = [ask(f"{n}", f"Old {n}? " * 20, "One. " * 40, DIRECT) for n in range(6)]
+    new = [ask(f"{n}", f"New {n}? " * 20, "Two. " * 40, DIRECT) for n in range(6)]
+    for passes in range(4):
+        with engine(tiny("qwen3"), layout(slots=2, unified=True)) as opened:
+            opened.submit(old)
+            for _ in range(passes):
+                opened.step()
+            opened.cancel([question.id for question in old])
+            replies = run(opened, [new])
+        fresh = run_once(tiny("qwen3"), layout(slots=2, unified=True), [new])
+        assert replies.keys() == fresh.keys()
+        for name, reply in fresh.items():
+            assert reply.log_probabilities is not None
+            assert_close(replies[name], dict(reply.log_probabilities))
+
+
+def test_two_prompts_in_one_window_each_keep_their_beginning(tiny: Callable[[str], Path]) -> None:
+    groups = pairs(4, DIRECT)
+    other = [
+        Ask(
+            f"other/{q.id}",
+            (Message("system", (Piece("Quite another protocol. " * 12, True),)), *q.messages[1:]),
+            DIRECT,
+        )
+        for group in groups
+        for q in group
+    ]
+    window = [question for pair in zip((q for g in groups for q in g), other, strict=True) for question in pair]
+    with engine(tiny("qwen3"), layout(slots=2)) as opened:
+        replies = run(opened, [window])
+        total = sum(reply.prompt_tokens for reply in replies.values())
+        assert opened.counters.prompt_tokens < 0.75 * total
+
+
+def test_an_ask_the_vocabulary_cannot_express_is_an_error_of_that_ask(tiny: Callable[[str], Path]) -> None:
+    good = ask("good", "Which?", "One.", DIRECT)
+    bad = ask("bad", "Which?", "One.", Direct("Verdict:", ("", " [A]")))
+    replies = run_once(tiny("qwen3"), layout(slots=1), [[bad, good]])
+    assert replies["bad"].error is not None
+    assert replies["bad"].error.kind == "bad_ask"
+    assert replies["good"].label in PAIR

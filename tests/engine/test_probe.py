@@ -53,6 +53,18 @@ def test_a_crash_is_told_with_its_signal(
         probe_model(tiny("qwen3"))
 
 
+def test_a_trial_that_was_killed_says_so_and_is_no_crash_of_the_kernels(
+    tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -KILL $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(probe.sys, "executable", str(python))
+    with pytest.raises(ModelError, match="SIGKILL") as caught:
+        probe_model(tiny("qwen3"))
+    assert "memory" in (caught.value.hint or "")
+
+
 def test_a_crash_of_the_fast_kernels_leaves_the_safe_ones(
     tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,15 @@ def test_an_8b_model_on_a_small_laptop_gets_a_shared_cache() -> None:
     assert layout.context.cells * QWEN3_8B <= 8 * GIB
 
 
+def test_a_cache_that_no_memory_can_hold_is_refused_before_it_is_made() -> None:
+    with pytest.raises(UsageError, match="GB"):
+        choose(EngineOptions(ctx=131_072, slots=1), kv=QWEN3_8B, memory=16 * GIB, train=131_072)
+
+
+def test_a_chosen_context_has_room_for_the_reply() -> None:
+    assert choose(EngineOptions(reply_tokens=3000)).ctx == choose(EngineOptions()).ctx + 3000
+
+
 def test_votes_share_cells_without_flash_attention() -> None:
     layout = choose(EngineOptions(work="votes"))
     assert layout.context.unified
@@ -74,6 +83,7 @@ def test_every_layout_holds_an_ask_and_all_its_sequences(
     except UsageError:
         return
     context = layout.context
+    assert context.cells * kv <= gib * GIB
     assert context.sequences == layout.slots + EXTRA_SEQUENCES <= MAX_SEQUENCES
     held = context.cells if context.unified else context.cells // context.sequences
     assert held >= layout.ctx

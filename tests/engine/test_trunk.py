@@ -59,7 +59,7 @@ def test_even_cuts_leave_no_short_piece(prompts: list[list[int]], width: int) ->
         if branch.children:
             assert length >= EVEN_PIECE
         else:
-            assert length >= EVEN_PIECE or length <= Job.ROWS_AT_MOST
+            assert length >= EVEN_PIECE
         for child in branch.children:
             pieces(child)
 

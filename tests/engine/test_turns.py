@@ -121,6 +121,18 @@ def test_analysis_does_not_end_up_on_the_verdicts_line(harmony: Model) -> None:
     assert turn.slot.transcript.text == "Both are wrong\nVerdict:"
 
 
+def test_a_verdict_drafted_in_the_analysis_does_not_count(harmony: Model) -> None:
+    turn = Turn(harmony)
+    turn.say(
+        turn.text(
+            "<|channel|>analysis<|message|>Verdict: [A]\nHm.<|end|><|start|>assistant<|channel|>final<|message|>B."
+        )
+    )
+    assert turn.leads == []
+    assert turn.turns.take(turn.slot, turn.end) is None
+    assert turn.slot.forced
+
+
 def test_a_turn_cut_in_its_analysis_is_judged_in_the_final_channel(harmony: Model) -> None:
     start = harmony.tokenize("<|channel|>analysis<|message|>Let me think about", special=True)
     turn = Turn(harmony, max_tokens=len(start))

@@ -212,3 +212,25 @@ def test_another_engine_is_noted_where_its_replies_begin(tmp_path: Path) -> None
     headers, _ = read_replies(path)
     assert [header.engine for header in headers] == [{"name": "engine"}, {"name": "another"}]
     assert [json.loads(line).get("fare_journal") for line in path.read_text().splitlines()] == [1, None, None, 1, None]
+
+
+def test_a_deterministic_run_is_not_mixed_with_another(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "j", JUDGE) as journal:
+        journal.begin(JUDGE, {"deterministic": False})
+        journal.append("0" * 32, Reply(label=" [A]"))
+    with Journal.open(tmp_path / "j", JUDGE) as journal, pytest.raises(InputError, match="deterministic"):
+        journal.begin(JUDGE, {"deterministic": True})
+
+
+def test_a_journal_nothing_was_written_to_does_not_stay(tmp_path: Path) -> None:
+    Journal.open(tmp_path / "j", JUDGE).close()
+    assert not (tmp_path / "j").exists()
+
+
+def test_a_file_that_is_no_journal_keeps_its_mode(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    notes.chmod(0o644)
+    with pytest.raises(InputError):
+        Journal.open(notes, JUDGE)
+    assert notes.stat().st_mode & 0o777 == 0o644

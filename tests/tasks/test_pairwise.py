@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fare_cli.asks import Direct, Judgment, Reply, ReplyError, Sampling
+from fare_cli.asks import Direct, Judgment, Reply, ReplyError
 from fare_cli.identity import Combine, JudgingOptions, Order
 from fare_cli.records import Verdict
 from tests.tasks.making import first_asks, judged, make_task, reply
@@ -54,8 +54,18 @@ def test_votes_of_an_order_are_neighbours_with_seeds_of_their_own() -> None:
     asks = first_asks(make_task("pairwise", options), PAIR)
     assert [ask.id for ask in asks] == ["ab/0", "ab/1", "ab/2", "ba/0", "ba/1", "ba/2"]
     assert asks[0].script == Judgment("Verdict:", (" [A]", " [B]"), 50)
-    assert [ask.sampling for ask in asks[:3]] == [Sampling(0.7, 10), Sampling(0.7, 11), Sampling(0.7, 12)]
+    assert {ask.sampling.temperature for ask in asks} == {0.7}
+    assert len({ask.sampling.seed for ask in asks}) == 6
     assert asks[0].messages == asks[2].messages
+
+
+def test_another_seed_shares_no_sample_and_the_same_seed_all() -> None:
+    def seeds(seed: int) -> list[int]:
+        options = JudgingOptions(votes=8, temperature=0.7, seed=seed)
+        return [ask.sampling.seed for ask in first_asks(make_task("pairwise", options), PAIR)]
+
+    assert seeds(0) == seeds(0)
+    assert not set(seeds(0)) & set(seeds(1))
 
 
 def test_only_what_has_no_reply_is_asked() -> None:
