@@ -17,6 +17,9 @@ BATCH_TOKENS = 512
 #: Rows of one decode whose logits can be asked for, where slots do not need more.
 OUTPUT_ROWS = 64
 
+#: Asks served side by side when nothing was said.
+SLOTS = 12
+
 #: Share of the memory that is free now which the cache may take when nothing was said.
 MEMORY_SHARE = 0.4
 
@@ -51,7 +54,7 @@ def choose_layout(
     """
     ctx = _context_length(options, context_train)
     even = options.deterministic
-    slots = (4 if options.work == "direct" else 12) if options.slots is None else options.slots
+    slots = SLOTS if options.slots is None else options.slots
     if not 1 <= slots <= MAX_SEQUENCES - EXTRA_SEQUENCES:
         raise UsageError(f"--slots {slots}: between 1 and {MAX_SEQUENCES - EXTRA_SEQUENCES}")
     if even:
@@ -68,8 +71,11 @@ def choose_layout(
     if streams:
         cells = per_stream * sequences
     else:
-        wanted = min(per_stream * (slots + 2), budget if flash else min(budget, NO_FLASH_CELLS))
-        cells = max(wanted, 2 * per_stream)
+        # Direct judgments hold their cells only while their prompts are computed.
+        wanted = per_stream * (min(slots, 2) if options.work == "direct" else slots)
+        cells = 2 * per_stream + min(
+            wanted, max(0, (budget if flash else min(budget, NO_FLASH_CELLS)) - 2 * per_stream)
+        )
     if not offloaded and cells * kv_bytes_per_token > memory_bytes:
         raise UsageError(
             f"a cache of {cells:,} tokens takes {cells * kv_bytes_per_token / 1e9:.1f} GB, and "
