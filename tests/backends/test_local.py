@@ -103,7 +103,7 @@ def test_ctrl_c_in_a_program_that_handles_no_signals_stops_the_answer(smollm2_pa
 import os, signal, threading
 import fare_cli as fare
 from fare_cli.identity import JudgingOptions
-pair = dict(question="Why? " * 400, answer_a="So. " * 400, answer_b="No. " * 400)
+pair = dict(question="Why? " * 150, answer_a="So. " * 150, answer_b="No. " * 150)
 with fare.Judge.open({str(smollm2_path)!r}, ctx=4096, slots=1, options=JudgingOptions(max_tokens=2000)) as judge:
     judge.backend()
     threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
