@@ -7,53 +7,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fare_cli.asks import Answer, Direct, Given, Reply, ReplyError
-from fare_cli.engine.cells import Hold, Ledger
-from fare_cli.engine.native import Context, DecodeError, Row, Sampler
+from fare_cli.engine.admission import EXTRA_SEQUENCES, Admission, Trunk
+from fare_cli.engine.native import Context, DecodeError, Row
 from fare_cli.engine.slot import Job, Slot
-from fare_cli.engine.trunk import DEPTH, EVEN_PIECE, Branch, plan, root_length
 from fare_cli.engine.turns import Turns
-
-#: Sequences kept for the beginnings shared by a whole run (a file may mix two prompts: verify with and without
-#: reference).
-ROOTS = 2
 
 #: A rest of a prompt this short is fed with the generating rows instead of a piece of its own.
 ROWS_AT_MOST = 4
-
-#: The end of the fixed beginning depends on the text behind it, by so many tokens at most: a root may be shorter.
-SEAM_TOKENS = 8
-
-#: Sequences beside the slots: roots, the trunks of one group, the reader.
-EXTRA_SEQUENCES = ROOTS + DEPTH + 1
-
-
-@dataclass(slots=True, eq=False)
-class Trunk:
-    """A live shared prefix. `waiting` counts the children that still have to branch from it."""
-
-    branch: Branch
-    sequence: int
-    position: int
-    todo: list[int]
-    hold: Hold
-    waiting: int
-    parent: Trunk | Root | None
-
-
-@dataclass(slots=True, eq=False)
-class Root:
-    """The beginning shared by a whole run, in a sequence of its own."""
-
-    tokens: list[int]
-    sequence: int
-    hold: Hold
 
 
 @dataclass(slots=True)
@@ -77,26 +43,17 @@ class Loop:
         self._even = even
         self._slots = slots
         self._ask_tokens = ask_tokens
-        unified = context.params.unified
-        self._pack = unified and not even
-        self._ledger = Ledger(context.cells if unified else None)
-        self._free_slots = list(range(slots))
-        self._free_roots = list(range(slots, slots + ROOTS))
-        self._free_trunks = list(range(slots + ROOTS, slots + ROOTS + DEPTH))
-        self._reader = slots + ROOTS + DEPTH
-        self._roots: list[Root] = []
-        self._agenda: deque[tuple[Branch, Trunk | Root | None]] = deque()
-        self._groups: deque[list[Job]] = deque()
+        self._pack = context.params.unified and not even
+        self._reader = slots + EXTRA_SEQUENCES - 1
+        self._admission = Admission(context, slots, even, self._compute)
         self._filling: list[Trunk | Slot] = []
         self._writing: list[Slot] = []
-        self._holds: dict[Slot, Hold] = {}
         self._done: list[Answer] = []
-        self._cancelled: set[Job] = set()
         self.counters = Counters()
 
     @property
     def busy(self) -> bool:
-        return bool(self._groups or self._agenda or self._filling or self._writing or self._done)
+        return bool(self._admission.waiting or self._filling or self._writing or self._done)
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Takes a group of jobs; those that share a prefix share its computation. Too long ones are answered at
@@ -114,7 +71,7 @@ class Loop:
                 )
             else:
                 fitting.append(job)
-        self._groups.extend(_by_beginning(fitting))
+        self._admission.add(fitting)
 
     def refuse(self, ask_id: str, error: ReplyError) -> None:
         """Answers an ask that cannot be served at all."""
@@ -124,11 +81,10 @@ class Loop:
         """Forgets jobs wherever they are."""
         gone = set(ask_ids)
         self._done = [answer for answer in self._done if answer.ask_id not in gone]
-        self._groups = deque(kept for g in self._groups if (kept := [j for j in g if j.ask.id not in gone]))
-        for slot in [s for s in (*self._writing, *self._filling) if isinstance(s, Slot) and s.job.ask.id in gone]:
-            self._drop(slot)
-        # Branches on the agenda, or still inside a trunk, are passed over when their turn comes.
-        self._cancelled |= {leaf.job for leaf in self._planned_leaves() if leaf.job.ask.id in gone}
+        for slot in self._admission.slots:
+            if slot.job.ask.id in gone:
+                self._drop(slot)
+        self._admission.cancel(gone)
 
     def step(self) -> list[Answer]:
         """One pass: admit, one decode, move the scripts on. Returns the asks that were finished by it.
@@ -149,145 +105,27 @@ class Loop:
         done, self._done = self._done, []
         return done
 
-    def _planned_leaves(self) -> list[Branch]:
-        trunks = [filler.branch for filler in self._filling if isinstance(filler, Trunk)]
-        return [leaf for branch in (*trunks, *(b for b, _ in self._agenda)) for leaf in _leaves(branch)]
-
-    # admit
-
     def _admit(self) -> None:
         while self._pack or not self._filling:
-            if not self._agenda and not self._next_group():
+            live = self._admission.next(idle=not self._filling and not self._writing)
+            if live is None:
                 return
-            branch, parent = self._agenda[0]
-            if not branch.is_trunk and branch.job in self._cancelled:
-                self._cancelled.remove(branch.job)
-            elif not self._place(branch, parent):
-                return
-            self._agenda.popleft()
-            self._branched(parent)
+            self.counters.reused_tokens += live.position
+            short = isinstance(live, Slot) and live.job.writes and len(live.todo) <= ROWS_AT_MOST
+            if isinstance(live, Slot) and short and not self._even:
+                self._writing.append(live)
+            else:
+                self._filling.append(live)
 
-    def _next_group(self) -> bool:
-        """Puts the branches of the next group on the agenda; its root is computed first, if it is new."""
-        if not self._groups:
-            return False
-        jobs = self._groups[0]
-        root = self._root_of(jobs)
-        start = len(root.tokens) if root else 0
-        self._groups.popleft()
-        self._agenda.extend((branch, root) for branch in plan(jobs, start, self._even))
-        return True
-
-    def _root_of(self, jobs: Sequence[Job]) -> Root | None:
-        """The root that a group branches from, computed if it is new; None where none is worth it."""
-        length = root_length(min(min(job.fixed, job.first_row, len(job.tokens) - 1) for job in jobs), self._even)
-        if not length or (self._even and any(len(job.tokens) - length < EVEN_PIECE for job in jobs)):
-            return None
-        for root in self._roots:
-            size = len(root.tokens)
-            if length - SEAM_TOKENS <= size <= length and all(job.tokens[:size] == root.tokens for job in jobs):
-                return root
-        return self._make_root(jobs[0], jobs[0].tokens[:length])
-
-    def _make_root(self, job: Job, tokens: list[int]) -> Root | None:
-        if not self._ledger.fits(len(tokens) + len(job.tokens) + job.growth):
-            return None
-        if not self._free_roots:
-            self._free_roots.append(self._forget_root(self._roots.pop(0)))
-        sequence = self._free_roots.pop()
-        self._context.forget(sequence)
-        root = Root(tokens, sequence, self._ledger.reserve(len(tokens), None))
-        try:
-            self._decode_root(root)
-        except DecodeError as error:
-            if error.code == 2:
-                raise
-            # Without a root each ask computes all of its prompt, and fails on its own if that fails too.
-            self._free_roots.append(self._forget_root(root))
-            return None
-        self._roots.append(root)
-        return root
-
-    def _decode_root(self, root: Root) -> None:
+    def _compute(self, tokens: Sequence[int], sequence: int) -> None:
+        """Decodes tokens into an empty sequence, at once."""
         position = 0
-        while position < len(root.tokens):
-            piece = root.tokens[position : position + self._piece(len(root.tokens) - position)]
-            self._decode(
-                piece, range(position, position + len(piece)), [root.sequence] * len(piece), [False] * len(piece)
-            )
-            position += len(piece)
-        self.counters.prompt_tokens += len(root.tokens)
-
-    def _forget_root(self, root: Root) -> int:
-        self._ledger.release(root.hold)
-        self._context.forget(root.sequence)
-        return root.sequence
-
-    def _place(self, branch: Branch, parent: Trunk | Root | None) -> bool:
-        """Gives a branch a sequence and its cells, if there are any free."""
-        if branch.is_trunk and not isinstance(parent, Trunk) and self._family_is_open():
-            return False
-        pool = self._free_trunks if branch.is_trunk else self._free_slots
-        own = branch.stop - branch.start
-        # A trunk is only opened when its largest child fits above it: else it could wait forever.
-        room = own + (max(len(c.job.tokens) + c.job.growth - branch.stop for c in _leaves(branch)))
-        if not pool or not self._ledger.fits(room):
-            if not self._filling and not self._writing:
-                self._drop_spare_root(parent)
-            return False
-        cells = own if branch.is_trunk else own + branch.job.growth
-        hold = self._ledger.reserve(cells, parent.hold if parent else None)
-        sequence = pool.pop(0)
-        if parent is None:
-            self._context.forget(sequence)
-        else:
-            self._context.branch(parent.sequence, sequence)
-        self.counters.reused_tokens += branch.start
-        if branch.is_trunk:
-            self._filling.append(
-                Trunk(branch, sequence, branch.start, branch.tokens, hold, len(branch.children), parent)
-            )
-            return True
-        slot = Slot(branch.job, sequence, branch.start, branch.tokens)
-        temperature = branch.job.ask.sampling.temperature
-        if temperature > 0:
-            slot.sampler = Sampler(temperature, branch.job.ask.sampling.seed)
-        self._holds[slot] = hold
-        if branch.job.writes and len(slot.todo) <= ROWS_AT_MOST and not self._even:
-            self._writing.append(slot)
-        else:
-            self._filling.append(slot)
-        return True
-
-    def _family_is_open(self) -> bool:
-        """Whether some trunk is being computed or has children that still wait.
-
-        One family at a time: two that wait for each other's sequences or cells would wait for ever.
-        """
-        waiting = any(isinstance(parent, Trunk) for _, parent in self._agenda)
-        return waiting or any(isinstance(filler, Trunk) for filler in self._filling)
-
-    def _drop_spare_root(self, parent: Trunk | Root | None) -> None:
-        """Frees a root nobody waits for; called when a branch does not fit although nothing is under way."""
-        while isinstance(parent, Trunk):
-            parent = parent.parent
-        for root in self._roots:
-            if root is not parent:
-                self._roots.remove(root)
-                self._free_roots.append(self._forget_root(root))
-                return
-        raise AssertionError("an ask that fits the context found no room in an empty one")
-
-    def _branched(self, parent: Trunk | Root | None) -> None:
-        """A child has left; a trunk without waiting children is given up (its children hold its cells)."""
-        if isinstance(parent, Trunk):
-            parent.waiting -= 1
-            if not parent.waiting:
-                self._context.forget(parent.sequence)
-                self._free_trunks.append(parent.sequence)
-                self._ledger.release(parent.hold)
-
-    # decode
+        while position < len(tokens):
+            size = self._piece(len(tokens) - position)
+            piece = tokens[position : position + size]
+            self._decode(piece, range(position, position + size), [sequence] * size, [False] * size)
+            position += size
+        self.counters.prompt_tokens += len(tokens)
 
     def _piece(self, length: int) -> int:
         """Tokens of the next piece of a prompt: even pieces, none larger than a batch."""
@@ -368,7 +206,7 @@ class Loop:
             return
         self._filling.remove(filler)
         if isinstance(filler, Trunk):
-            self._agenda.extendleft((child, filler) for child in reversed(filler.branch.children))
+            self._admission.filled(filler)
             return
         self._start_turn(filler, first + size - 1)
 
@@ -420,14 +258,8 @@ class Loop:
             last = self._writing[-1]
             if self._writing[target].sequence == target:
                 continue
-            self._context.branch(last.sequence, target)
-            self._free_slots.append(last.sequence)
-            self._free_slots.remove(target)
-            self._free_slots.sort()
-            last.sequence = target
+            self._admission.move(last, target)
             self._writing.insert(target, self._writing.pop())
-
-    # collect
 
     def _take(self, slot: Slot, row: int) -> None:
         """Draws the next token from a row and moves the slot's turn on."""
@@ -504,13 +336,8 @@ class Loop:
             self._writing.remove(slot)
         if slot in self._filling:
             self._filling.remove(slot)
-        if slot.sampler is not None:
-            slot.sampler.close()
         self._turns.to_read = [request for request in self._turns.to_read if request[0] is not slot]
-        self._context.forget(slot.sequence)
-        self._free_slots.append(slot.sequence)
-        self._free_slots.sort()
-        self._ledger.release(self._holds.pop(slot))
+        self._admission.leave(slot)
 
     def _fail(self, victims: Sequence[Trunk | Slot], error: DecodeError) -> None:
         """Answers the asks of a failed decode with an error; the run goes on without them."""
@@ -522,49 +349,15 @@ class Loop:
                 self._finish(victim, victim.failure(kind, str(error)))
                 continue
             self._filling.remove(victim)
-            self._context.forget(victim.sequence)
-            self._free_trunks.append(victim.sequence)
-            self._ledger.release(victim.hold)
-            for leaf in _leaves(victim.branch):
-                if leaf.job in self._cancelled:
-                    self._cancelled.remove(leaf.job)
-                    continue
-                reply = Reply(prompt_tokens=leaf.job.prompt_tokens, error=ReplyError(kind, str(error)))
-                self._done.append(Answer(leaf.job.ask.id, reply))
+            for job in self._admission.give_up(victim):
+                reply = Reply(prompt_tokens=job.prompt_tokens, error=ReplyError(kind, str(error)))
+                self._done.append(Answer(job.ask.id, reply))
 
     def _reset(self) -> None:
         """Forgets everything after an interruption."""
-        for slot in list(self._holds):
+        for slot in self._admission.slots:
             self._drop(slot)
         self._context.clear()
-        self._groups.clear()
-        self._agenda.clear()
-        self._cancelled.clear()
-        self._turns.to_read.clear()
+        self._admission = Admission(self._context, self._slots, self._even, self._compute)
         self._filling.clear()
-        self._roots.clear()
         self._done.clear()
-        self._free_slots = list(range(self._slots))
-        self._free_roots = list(range(self._slots, self._slots + ROOTS))
-        self._free_trunks = list(range(self._slots + ROOTS, self._slots + ROOTS + DEPTH))
-        self._ledger.reserved = 0
-
-
-def _by_beginning(jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in groups that begin with the same fixed text; two prompts can be mixed in one call."""
-    groups: list[list[Job]] = []
-    for job in jobs:
-        for group in groups:
-            same = max(0, min(job.fixed, group[0].fixed) - SEAM_TOKENS)
-            if job.tokens[:same] == group[0].tokens[:same]:
-                group.append(job)
-                break
-        else:
-            groups.append([job])
-    return groups
-
-
-def _leaves(branch: Branch) -> list[Branch]:
-    if not branch.is_trunk:
-        return [branch]
-    return [leaf for child in branch.children for leaf in _leaves(child)]

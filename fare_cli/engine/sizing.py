@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fare_cli.engine.loop import EXTRA_SEQUENCES
+from fare_cli.engine.admission import EXTRA_SEQUENCES
 from fare_cli.engine.native import MAX_SEQUENCES, ContextParams
 from fare_cli.engine.options import EngineOptions
 from fare_cli.errors import UsageError

@@ -14,6 +14,9 @@ WORTH_TOKENS = 32
 #: Pieces of at least this many tokens come out bit-equal wherever a prompt is cut, and at full speed.
 EVEN_PIECE = 64
 
+#: The end of the fixed beginning depends on the text behind it, by so many tokens at most: a root may be shorter.
+SEAM_TOKENS = 8
+
 #: Trunks below the run's own (system prompt), at most: question or answer, then the whole prompt of several votes.
 DEPTH = 2
 
@@ -84,3 +87,24 @@ def _common_prefix(jobs: Sequence[Job], start: int) -> int:
 def _cut(jobs: Sequence[Job], common: int, piece: int) -> int:
     """The place up to `common` where the rest of every job is at least a piece."""
     return min(common, *(len(job.tokens) - piece for job in jobs))
+
+
+def by_beginning(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in groups that begin with the same fixed text; two prompts can be mixed in one call."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        for group in groups:
+            same = max(0, min(job.fixed, group[0].fixed) - SEAM_TOKENS)
+            if job.tokens[:same] == group[0].tokens[:same]:
+                group.append(job)
+                break
+        else:
+            groups.append([job])
+    return groups
+
+
+def leaves(branch: Branch) -> list[Branch]:
+    """The branches of whole jobs at or above a branch."""
+    if not branch.is_trunk:
+        return [branch]
+    return [leaf for child in branch.children for leaf in leaves(child)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling, Script
+from fare_cli.engine.admission import EXTRA_SEQUENCES
 from fare_cli.engine.engine import Engine
-from fare_cli.engine.loop import EXTRA_SEQUENCES
 from fare_cli.engine.native import Context, ContextParams, Model
 from fare_cli.engine.options import EngineOptions
 from fare_cli.engine.sizing import Layout

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fare_cli.engine.loop import EXTRA_SEQUENCES
+from fare_cli.engine.admission import EXTRA_SEQUENCES
 from fare_cli.engine.native import MAX_SEQUENCES
 from fare_cli.engine.options import EngineOptions
 from fare_cli.engine.sizing import Layout, choose_layout
