@@ -64,8 +64,8 @@ def _point(model: Path, size: str, records: Sequence[dict[str, Any]], options: J
 
 
 def _take(pairs: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """`count` records made of the same few pairs, so that only their number grows."""
-    return [{"id": str(place), **pairs[place % RECORDS[0] % len(pairs)]} for place in range(count)]
+    """`count` different records of nearly the same length: the same one twice would share its prompt."""
+    return [{"id": str(place), **pairs[place % len(pairs)]} for place in range(count)]
 
 
 def _with_answers(pair: dict[str, Any], characters: int) -> dict[str, Any]:
