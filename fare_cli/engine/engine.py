@@ -60,10 +60,6 @@ class Engine:
         )
 
     @property
-    def description(self) -> str:
-        return self._model.description
-
-    @property
     def facts(self) -> dict[str, str | int | float | bool | None]:
         """Provenance: the build and how it runs the model."""
         context = self.layout.context

@@ -1,7 +1,8 @@
 """Continuous batching: one pass admits branches into sequences, decodes once, and moves every script on.
 
-Sequences: generating slots are 0 to n-1, kept without holes because streams batch only ascending, consecutive ids;
-above them the trunks, and last the reader, on which labels are read while the slot's own turn goes on."""
+`admission` gives out the sequences. Generating slots are kept without holes, because streams batch only ascending,
+consecutive ids; on the last sequence, the reader, labels are read while the slot's own turn goes on.
+"""
 
 from __future__ import annotations
 
