@@ -30,3 +30,16 @@ def cache_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("fare", appauthor=False)
+
+
+def config_folder() -> Path:
+    """The folder of the user's own configuration (a catalog of models); may not exist yet.
+
+    `FARE_HOME` if it is set, else the platform's folder for configuration.
+    """
+    home = os.environ.get("FARE_HOME")
+    if home:
+        return Path(home).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_config_path("fare", appauthor=False)

@@ -54,7 +54,7 @@ class Engine:
         return choose_layout(
             self.options,
             context_train=self._model.context_train,
-            kv_bytes_per_token=self._model.kv_bytes_per_token,
+            kv_bytes_per_token=self._model.kv_bytes_per_token(self.options.kv_type),
             memory_bytes=max(self._memory_bytes - self._model.size_bytes, 0),
             offloaded=offloaded,
         )
@@ -70,7 +70,7 @@ class Engine:
             "model": self._model.description,
             "template": self.template.family,
             "gpu_offload": bool(build["gpu_offload"]) and self.options.gpu_layers != 0,
-            "kv_type": "f16",
+            "kv_type": context.kv_type,
             "kv_layout": "unified" if context.unified else "streams",
             "flash_attention": context.flash,
             "ctx": self.layout.ctx,
@@ -82,7 +82,7 @@ class Engine:
     @property
     def cache_bytes(self) -> int:
         """Memory that the cache takes; the weights come on top."""
-        return self.layout.context.cells * self._model.kv_bytes_per_token
+        return self.layout.context.cells * self._model.kv_bytes_per_token(self.layout.context.kv_type)
 
     @property
     def counters(self) -> Counters:

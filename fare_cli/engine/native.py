@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fare_cli.engine.options import KvType
 from fare_cli.errors import EnvironmentFault, ModelError
 
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
@@ -39,6 +40,8 @@ Row = npt.NDArray[np.float32]
 
 #: Every symbol of llama_cpp that fare uses; a test checks that the pinned version has them all.
 SYMBOLS = (
+    "GGML_TYPE_F16",
+    "GGML_TYPE_Q8_0",
     "LLAMA_FLASH_ATTN_TYPE_DISABLED",
     "LLAMA_FLASH_ATTN_TYPE_ENABLED",
     "ggml_abort_callback",
@@ -95,6 +98,9 @@ SYMBOLS = (
     "LLAMA_TOKEN_ATTR_CONTROL",
     "LLAMA_TOKEN_ATTR_USER_DEFINED",
 )
+
+#: `enum ggml_type` of the cache's types.
+_KV_TYPES: dict[KvType, int] = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 
 #: Most sequences one context can hold (`LLAMA_MAX_SEQ` in llama-cparams.h).
 MAX_SEQUENCES = 256
@@ -185,16 +191,17 @@ class Model:
     def has_encoder(self) -> bool:
         return bool(llama_cpp.llama_model_has_encoder(self._model))
 
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of f16 key-value cache per token, sliding windows counted as full."""
+    def kv_bytes_per_token(self, kv_type: KvType = "f16") -> int:
+        """Bytes of key-value cache per token, sliding windows counted as full."""
         layers = llama_cpp.llama_model_n_layer(self._model)
         heads = llama_cpp.llama_model_n_head_kv(self._model)
         width = llama_cpp.llama_model_n_embd(self._model) // max(llama_cpp.llama_model_n_head(self._model), 1)
         architecture = self.metadata("general.architecture") or ""
         key = int(self.metadata(f"{architecture}.attention.key_length") or width)
         value = int(self.metadata(f"{architecture}.attention.value_length") or width)
-        return int(layers * heads * (key + value) * 2)
+        # A block of 32 values in q8_0 takes 34 bytes (ggml-common.h).
+        values = int(layers * heads * (key + value))
+        return values * 2 if kv_type == "f16" else values * 34 // 32
 
     @property
     def chat_template(self) -> str | None:
@@ -281,6 +288,7 @@ class ContextParams:
     unified: bool
     flash: bool
     threads: int
+    kv_type: KvType = "f16"
 
 
 class Context:
@@ -302,6 +310,7 @@ class Context:
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if params.flash else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         native.kv_unified = params.unified
+        native.type_k = native.type_v = _KV_TYPES[params.kv_type]
         native.no_perf = True
         self._abort_flag = ctypes.c_bool(False)
         self._abort_callback = llama_cpp.ggml_abort_callback(lambda _data: self._abort_flag.value)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 Work = Literal["direct", "critique", "votes"]
+KvType = Literal["f16", "q8_0"]
+KvLayout = Literal["streams", "unified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,9 @@ class EngineOptions:
 
     `ctx` is the most tokens one ask may hold, prompt and answer; `gpu_layers` -1 puts all layers on a GPU, if the build
     has one. `work` says what the run will mostly do, which decides how the cache is laid out; `reply_tokens` is how
-    long an answer may get, for which a chosen `ctx` makes room.
+    long an answer may get, for which a chosen `ctx` makes room. `kv_type` q8_0 halves the cache and is slower on a CPU.
+    `batch`, `flash` and `kv_layout` are what tuning measures: the tokens of the largest prompt piece, flash attention,
+    and whether each slot has cells of its own (streams) or all share them (unified).
     """
 
     ctx: int | None = None
@@ -26,3 +30,7 @@ class EngineOptions:
     work: Work = "critique"
     reply_tokens: int = 0
     lora: Path | None = None
+    kv_type: KvType = "f16"
+    batch: int | None = None
+    flash: bool | None = None
+    kv_layout: KvLayout | None = None

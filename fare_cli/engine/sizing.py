@@ -63,11 +63,16 @@ def choose_layout(
     sequences = slots + EXTRA_SEQUENCES
     per_stream = -(-ctx // 256) * 256
     streams = not offloaded and options.work == "critique" and per_stream * sequences <= budget
+    if options.kv_layout is not None:
+        streams = options.kv_layout == "streams"
     if even and not streams:
         if options.slots is None:
             slots = max(2, min(slots, budget // per_stream - EXTRA_SEQUENCES))
         sequences, streams = slots + EXTRA_SEQUENCES, True
-    flash = offloaded or even or options.work == "direct" or ctx > NO_FLASH_CTX
+    # A quantised cache is read by flash attention only.
+    flash = options.flash
+    if flash is None or even or options.kv_type != "f16":
+        flash = offloaded or even or options.kv_type != "f16" or options.work == "direct" or ctx > NO_FLASH_CTX
     if streams:
         cells = per_stream * sequences
     else:
@@ -86,11 +91,12 @@ def choose_layout(
         ContextParams(
             cells=cells,
             sequences=sequences,
-            batch=BATCH_TOKENS,
+            batch=options.batch or BATCH_TOKENS,
             outputs=max(OUTPUT_ROWS, slots + 1),
             unified=not streams,
             flash=flash,
             threads=options.threads or usable_cores(),
+            kv_type=options.kv_type,
         ),
         slots,
         ctx,
