@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fare_cli.cli.embed import embed_prompts
+
 models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -76,6 +78,9 @@ def pull_model(
 
     model = pull(name, file=file, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"{model.name}\t{model.path}")
+
+
+models_app.command("embed-prompts")(embed_prompts)
 
 
 def _gigabytes(count: int) -> str:

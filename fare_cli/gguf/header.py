@@ -9,7 +9,8 @@ from __future__ import annotations
 import mmap
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -90,15 +91,82 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """The header of a GGUF file. Raises ModelError for a file that cannot be read, is no GGUF, or is cut off."""
+    with _mapped(path) as content:
+        return _parse(content)
+
+
+class StoredPair(NamedTuple):
+    """A key-value pair as it lies in the file: `stored` are all its bytes, `value` those behind the type."""
+
+    key: str
+    type_id: int
+    stored: bytes
+    value: bytes
+
+
+class StoredHeader(NamedTuple):
+    """A header in the bytes of its file. `opening` is magic and version; the data begins at `data_start`, a multiple of
+    `alignment`."""
+
+    opening: bytes
+    tensor_count: int
+    pairs: list[StoredPair]
+    tensors: bytes
+    data_start: int
+    alignment: int
+
+
+def read_stored_header(path: Path) -> StoredHeader:
+    """The header as its bytes, for writing it anew with other pairs. Raises ModelError like `read_header`."""
+    with _mapped(path) as content:
+        alignment = int(_parse(content).metadata.get("general.alignment", _DEFAULT_ALIGNMENT))
+        cursor = _Cursor(content)
+        tensor_count, pair_count = _counts(cursor)
+        pairs = [_stored_pair(cursor, content) for _ in range(pair_count)]
+        begin = cursor.position
+        _tensors(cursor, tensor_count)
+        tensors = content[begin : cursor.position]
+        data_start = _aligned(cursor.position, alignment)
+        return StoredHeader(content[:8], tensor_count, pairs, tensors, data_start, alignment)
+
+
+def read_stored_pairs(path: Path, prefix: str) -> list[StoredPair]:
+    """The pairs whose keys begin with `prefix`, in the order of the file. Raises ModelError like `read_header`."""
+    with _mapped(path) as content:
+        cursor = _Cursor(content)
+        _, pair_count = _counts(cursor)
+        pairs = (_stored_pair(cursor, content, prefix) for _ in range(pair_count))
+        return [pair for pair in pairs if pair.key.startswith(prefix)]
+
+
+def _stored_pair(cursor: _Cursor, content: mmap.mmap, prefix: str = "") -> StoredPair:
+    """The next pair; without its bytes where its key does not begin with `prefix`."""
+    start = cursor.position
+    key = cursor.string()
+    type_id = cursor.number("I")
+    value_start = cursor.position
+    cursor.value(type_id)
+    if not key.startswith(prefix):
+        return StoredPair(key, type_id, b"", b"")
+    return StoredPair(key, type_id, content[start : cursor.position], content[value_start : cursor.position])
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """The bytes of a file; what reading them shows to be wrong becomes a ModelError."""
     if path.exists() and not path.is_file():
         raise ModelError(f"{path} is no file", "name a GGUF file")
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _parse(content)
+            yield content
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ModelError(f"{path} is no usable model file: {error}", _HINT) from None
+
+
+def _aligned(position: int, alignment: int) -> int:
+    return -(-position // alignment) * alignment
 
 
 class _Tensors(NamedTuple):
@@ -108,15 +176,7 @@ class _Tensors(NamedTuple):
 
 def _parse(content: mmap.mmap) -> Header:
     cursor = _Cursor(content)
-    if cursor.take(4) != b"GGUF":
-        raise ValueError("it does not begin with GGUF")
-    version = cursor.number("I")
-    if version not in (2, 3):
-        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
-        raise ValueError(
-            "it is big-endian" if swapped in (2, 3) else f"its GGUF version is {version}; 2 and 3 are read"
-        )
-    tensor_count, pair_count = cursor.number("Q"), cursor.number("Q")
+    tensor_count, pair_count = _counts(cursor)
     metadata: dict[str, MetadataValue] = {}
     for _ in range(pair_count):
         key = cursor.string()
@@ -127,10 +187,23 @@ def _parse(content: mmap.mmap) -> Header:
     alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"its alignment is {alignment!r}")
-    data_start = -(-cursor.position // alignment) * alignment
+    data_start = _aligned(cursor.position, alignment)
     if tensor_count and data_start + tensors.end > len(content):
         raise ValueError(f"it is cut off: {len(content)} bytes, where the header speaks of {data_start + tensors.end}")
     return _header(metadata, tensors.weights_by_type)
+
+
+def _counts(cursor: _Cursor) -> tuple[int, int]:
+    """How many tensors and how many pairs the file says it has; leaves the cursor at the first pair."""
+    if cursor.take(4) != b"GGUF":
+        raise ValueError("it does not begin with GGUF")
+    version = cursor.number("I")
+    if version not in (2, 3):
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+        raise ValueError(
+            "it is big-endian" if swapped in (2, 3) else f"its GGUF version is {version}; 2 and 3 are read"
+        )
+    return cursor.number("Q"), cursor.number("Q")
 
 
 def _header(metadata: Mapping[str, MetadataValue], weights_by_type: Counter[int]) -> Header:
