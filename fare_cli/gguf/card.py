@@ -57,20 +57,24 @@ def find_prompts(card: str, source: str) -> CardPrompts:
     extracted = card_texts(card)
     unread = [fault for fault in extracted.unread if _is_candidate(fault.name, fault.text)]
     left_out = [f"line {fault.line}: {fault.name}: {fault.reason}" for fault in unread]
+    unclear: list[str] = []
     sorted_texts: dict[tuple[str, str], list[CardText]] = {}
     for text in extracted.texts:
         if not _is_candidate(text.name, text.text):
             continue
         try:
             sorted_texts.setdefault(_kind(text), []).append(text)
-        except _Unclear as unclear:
-            left_out.append(f"{_where(text)}: {unclear}")
+        except _Unclear as reason:
+            left_out.append(f"{_where(text)}: {reason}")
+            unclear.append(text.text)
     prompts: dict[str, dict[str, str]] = {}
     taken: list[str] = []
     for task in _FIELDS:
         systems, users = sorted_texts.get((task, "system"), []), sorted_texts.get((task, "user"), [])
         if systems or users:
             try:
+                if not users:
+                    _check_layout(task, [*(fault.text for fault in unread), *unclear])
                 files, lines = _task_files(task, systems, users, source)
                 prompt_from_texts(task, files)
             except (_Unclear, UsageError) as problem:
@@ -83,6 +87,16 @@ def find_prompts(card: str, source: str) -> CardPrompts:
 
 class _Unclear(Exception):
     """Why a text of a card cannot be used."""
+
+
+def _check_layout(task: str, unusable: Sequence[str]) -> None:
+    """Raises _Unclear where a card has a user message of its own that cannot be used: then FARE's published layout may
+    not be that of the weights. An f-string that has its fixed words is no such message."""
+    published = re.sub(r"\{\w+\}", "\0", re.sub(r"\{\w+_block\}", "", read_prompt_texts()[task]["user.txt"])).strip()
+    for text in unusable:
+        begins_answer = _FIRST_ANSWER[task] in text and re.search(r"[\0{%]", text)
+        if begins_answer and text.strip() != published:
+            raise _Unclear(f"the user message of {task} that belongs to it could not be read")
 
 
 def _where(text: CardText) -> str:

@@ -32,7 +32,7 @@ class CardText(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """Something of a card that is no literal; `text` is what can be seen of it."""
+    """Something of a card that is no literal; `text` is what can be seen of it, a NUL for each value of an f-string."""
 
     line: int
     name: str
@@ -149,10 +149,8 @@ class _Literals:
         line = self._block.line + getattr(node, "lineno", 1) - 1
         if text is not None:
             self._texts.append(CardText(line, _name(self._block, names), role, text))
-        elif isinstance(node, ast.JoinedStr):
-            seen = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
-            reason = "an f-string is code, which is not run"
-            self._found.unread.append(Unread(line, _name(self._block, names), reason, seen))
+        elif reason := _made_by_code(node):
+            self._found.unread.append(Unread(line, _name(self._block, names), reason, _seen(node)))
         elif isinstance(node, ast.Dict):
             self._visit_dict(node, names)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -194,6 +192,26 @@ def _called(target: ast.expr) -> str | None:
     if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
         return str(target.slice.value)
     return None
+
+
+def _made_by_code(node: ast.AST) -> str | None:
+    """Why a string is not known without running the code; None for what is no string, or a template and its filling."""
+    if isinstance(node, ast.JoinedStr):
+        return "an f-string is code, which is not run"
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Mod) and _seen(node):
+        return "it is put together by code, which is not run"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _literal(node.func.value) is not None:
+        called = node.func.attr
+        return f"it is changed by .{called}(), which is not run" if called not in ("format", "join") else None
+    return None
+
+
+def _seen(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+    return "".join(
+        part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    )
 
 
 def _literal(node: ast.AST) -> str | None:

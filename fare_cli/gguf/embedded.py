@@ -76,7 +76,7 @@ def _read(path: Path, key: str, read: Callable[[Mapping[str, Any]], Mapping[str,
         status = path.stat()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    pairs = _pairs(path, status.st_size, status.st_mtime_ns)
+    pairs = _pairs(path, status.st_ino, status.st_size, status.st_mtime_ns)
     try:
         if unknown := [pair.key for pair in pairs if pair.key not in (PROMPTS_KEY, DECODING_KEY)]:
             raise _Fault(f"{_shown(unknown[0])} is not known to this version of fare")
@@ -86,7 +86,7 @@ def _read(path: Path, key: str, read: Callable[[Mapping[str, Any]], Mapping[str,
 
 
 @functools.lru_cache(maxsize=8)
-def _pairs(path: Path, _size: int, _mtime_ns: int) -> list[StoredPair]:
+def _pairs(path: Path, _inode: int, _size: int, _mtime_ns: int) -> list[StoredPair]:
     """Read once for each state of a file: a vocabulary of 150,000 tokens takes a third of a second to walk over."""
     return read_stored_pairs(path, _PREFIX)
 
