@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import tomllib
 import tracemalloc
 from pathlib import Path
@@ -195,12 +194,10 @@ BOMBS = {
 @pytest.mark.parametrize("code", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_block_costs_little_and_breaks_nothing(code: str) -> None:
     tracemalloc.start()
-    begun = time.monotonic()
     assert python(code).prompts == {}
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300 << 20
-    assert time.monotonic() - begun < 20
 
 
 @settings(max_examples=150, deadline=None)
