@@ -98,7 +98,8 @@ def test_a_model_of_a_name_keeps_licence_and_gets_what_lies_beside(
     assert fare("prompts", "import", mine, "--model", "one").returncode == 0
     done = fare("models", "embed-prompts", "one", "--name", "whole")
     assert (done.returncode, done.stdout) == (0, f"whole\t{home / 'models' / 'whole.gguf'}\n")
-    assert json.loads((home / "models" / "whole.json").read_text()) == {"licence": "cc-by-nc-4.0"}
+    kept = json.loads((home / "models" / "whole.json").read_text())
+    assert (kept["licence"], "decoding" in kept) == ("cc-by-nc-4.0", False)
     metadata = read_header(home / "models" / "whole.gguf").metadata
     assert json.loads(str(metadata["fare.decoding"])) == {"max_tokens": 7}
     assert "Be strict." in fare("prompts", "show", "pairwise", "--model", "whole").stdout
@@ -225,3 +226,10 @@ def test_imported_prompts_can_be_written_to_a_new_folder_and_pass_the_check(fare
     assert fare("prompts", "import", CARDS / "messages.md", "-o", "taken").returncode == 2
     assert fare("prompts", "import", CARDS / "README.md", "-o", "other").returncode == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_names_that_steer_the_terminal_are_written_out_in_errors(fare: Fare, model: Path) -> None:
+    done = fare("judge", "pairwise", "evil\x1b[2J.jsonl", "--model", model, stdin="")
+    assert done.returncode == 2
+    assert "evil\\x1b[2J.jsonl" in done.stderr
+    assert "\x1b" not in done.stderr
