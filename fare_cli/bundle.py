@@ -217,7 +217,7 @@ def import_bundle(folder: Path, *, name: str | None = None, say: Say = lambda _:
     """
     bundle = _read_bundle(folder)
     model, base = bundle.manifest.model, bundle.manifest.base
-    target_name = name or model.name
+    target_name = model.name if name is None else name
     check_name(target_name)
     with ExitStack() as stack:
         base_name, staged_base = None, None
@@ -353,7 +353,7 @@ def _read_sums(folder: Path, found: set[str]) -> Sums:
         sums[match[2]] = match[1]
     for path in sums:
         if path not in found:
-            raise ModelError(f"{folder}: {path!r} is missing from the bundle", _BRING_AGAIN)
+            raise ModelError(f"{folder}: {path!r}, which {SUMS} names, is missing from the bundle", _BRING_AGAIN)
     for path in found - {SUMS}:
         if path not in sums:
             raise ModelError(f"{folder}: {path!r} is not in {SUMS}", "what nobody vouches for is not installed")

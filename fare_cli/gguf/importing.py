@@ -40,7 +40,7 @@ def import_model(
     adapter, EnvironmentFault where it cannot be written.
     """
     sources = _sources(path)
-    target_name = name or model_name(path)
+    target_name = model_name(path) if name is None else name
     check_name(target_name)
     if move and path.resolve().parent == models_folder().resolve():
         raise UsageError(f"{path} lies among the installed models already", "leave --move out to install a copy")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.notes import ModelNotes, card_file, notes_file, prompts_folder, write_notes
+from fare_cli.gguf.notes import ModelNotes, card_file, notes_file, notes_text, prompts_folder
 from fare_cli.gguf.split import is_later_part, model_name, part_file_names, part_paths
 from fare_cli.gguf.store import catalog_sha256, models_folder, parts_sha256, remember_sha256
 
@@ -50,11 +50,11 @@ class Staging:
         self._parts: list[Path] = []
         self._digests: list[str] = []
         self._prompts: Path | None = None
-        self._card: bytes | None = None
+        self._card: Path | None = None
 
     def add(self, source: Path, expected: str | None = None) -> None:
         """Copies the next file of the model. Raises ModelError where its checksum is not the expected one."""
-        target = self._temporary()
+        target = self._next_part()
         digest = copy_file(source, target)
         if expected is not None and digest != expected:
             raise ModelError(
@@ -65,7 +65,7 @@ class Staging:
 
     def add_link(self, source: Path, digest: str) -> bool:
         """Takes the next file without copying, as a second name of the same bytes; False where that cannot be."""
-        target = self._temporary()
+        target = self._next_part()
         target.unlink()
         try:
             os.link(source.resolve(), target)
@@ -79,7 +79,7 @@ class Staging:
 
     def add_prompts(self, files: Mapping[str, bytes]) -> None:
         """Takes prompts, by their paths in the folder of prompts."""
-        self._prompts = Path(tempfile.mkdtemp(dir=self._folder, prefix=f".{self.name}.prompts.import-"))
+        self._prompts = Path(tempfile.mkdtemp(dir=self._folder, prefix=_prefix(self.name)))
         for path, content in files.items():
             target = self._prompts / path
             target.parent.mkdir(exist_ok=True)
@@ -87,7 +87,8 @@ class Staging:
 
     def add_card(self, content: bytes) -> None:
         """Takes the model's card."""
-        self._card = content
+        self._card = self._temporary()
+        write_synced(self._card, content)
 
     def publish(self, notes: ModelNotes) -> Path:
         """Makes it an installed model: from one moment to the next it is there, with its notes and prompts.
@@ -103,13 +104,15 @@ class Staging:
                 "choose another name with --name",
             )
         targets = [self._folder / name for name in part_file_names(self.name, len(self._parts))]
+        later = [target.name for target in targets[1:]]
+        noted = self._temporary()
+        write_synced(noted, notes_text(notes.model_copy(update={"sha256": digest, "parts": later})).encode())
         clear(targets[0])
         if self._prompts is not None:
             self._prompts.replace(prompts_folder(targets[0]))
         if self._card is not None:
-            write_synced(card_file(targets[0]), self._card)
-        later = [target.name for target in targets[1:]]
-        write_notes(targets[0], notes.model_copy(update={"sha256": digest, "parts": later}))
+            self._card.replace(card_file(targets[0]))
+        noted.replace(notes_file(targets[0]))
         for part, target in reversed(list(zip(self._parts, targets, strict=True))):
             part.replace(target)
         sync_folder(self._folder)
@@ -117,11 +120,14 @@ class Staging:
             remember_sha256(target, digest)
         return targets[0]
 
-    def _temporary(self) -> Path:
-        handle, path = tempfile.mkstemp(dir=self._folder, prefix=f".{self.name}.gguf.import-", suffix=".part")
-        os.close(handle)
-        self._parts.append(Path(path))
+    def _next_part(self) -> Path:
+        self._parts.append(self._temporary())
         return self._parts[-1]
+
+    def _temporary(self) -> Path:
+        handle, path = tempfile.mkstemp(dir=self._folder, prefix=_prefix(self.name))
+        os.close(handle)
+        return Path(path)
 
 
 @contextmanager
@@ -215,8 +221,12 @@ def sync_folder(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path, name: str) -> None:
     """Removes what a killed process, or a failed one, left half-written."""
-    escaped = glob.escape(name)
-    _remove_all([*folder.glob(f".{escaped}.gguf.import-*.part"), *folder.glob(f".{escaped}.prompts.import-*")])
+    _remove_all(list(folder.glob(f"{glob.escape(_prefix(name))}*")))
+
+
+def _prefix(name: str) -> str:
+    """How the temporary names of a model's files begin."""
+    return f".{name}.import-"
 
 
 def _remove_all(paths: Sequence[Path]) -> None:

@@ -64,10 +64,15 @@ def read_notes(model_path: Path) -> ModelNotes:
         raise ModelError(f"{file}: {where or 'the file'}: {first['msg']}", "mend or delete the file") from None
 
 
+def notes_text(notes: ModelNotes) -> str:
+    """The notes as they stand in their file."""
+    return notes.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+
+
 def write_notes(model_path: Path, notes: ModelNotes) -> None:
     """Replaces the notes on a model file in one step. Raises EnvironmentFault."""
     file = notes_file(model_path)
-    text = notes.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    text = notes_text(notes)
     try:
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
