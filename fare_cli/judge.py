@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.engine.options import EngineOptions, Work
 from fare_cli.errors import ModelError, UsageError
+from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
-from fare_cli.prompting import load_task_prompt
 from fare_cli.records import Record
 from fare_cli.run.reader import items_of
 from fare_cli.run.stream import Judging
+from fare_cli.settings import Settings, with_model_defaults
 from fare_cli.tasks import TASKS, Task, check_options
 from fare_cli.verdicts import Verdict
 
@@ -27,7 +28,8 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of fare's own. Raises UsageError for two adapters.
+    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. Raises UsageError for
+    two adapters.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Judge:
         if model.adapter is not None:
             self.engine_options = _with_adapter(self.engine_options, model)
         self._backend: LocalBackend | None = None
+        self._prompts: dict[str, FoundPrompt] = {}
         self._weights = f"sha256:{model.sha256}"
         lora = self.engine_options.lora
         if lora is not None:
@@ -68,10 +71,15 @@ class Judge:
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
-        `ctx`, `slots`, `threads`, `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
+        `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
+        `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
         there is no such model; what only loading shows is raised by the first verdict.
         """
-        options = options or JudgingOptions()
+        found = resolve_model(model)
+        if options is None:
+            options = with_model_defaults(
+                Settings.model_validate({}), *own_decoding(found.installed_file)
+            ).judging_options()
         engine = EngineOptions(
             ctx=ctx,
             slots=slots,
@@ -81,16 +89,22 @@ class Judge:
             lora=lora,
             **work_of(options),
         )
-        return cls(resolve_model(model), options=options, prompts_dir=prompts_dir, engine=engine)
+        return cls(found, options=options, prompts_dir=prompts_dir, engine=engine)
 
     def task(self, name: str) -> Task:
         """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
         check_options(name, self.options)
-        return TASKS[name](load_task_prompt(name, self.prompts_dir), self.options)
+        return TASKS[name](self.prompt(name).prompt, self.options)
+
+    def prompt(self, task: str) -> FoundPrompt:
+        """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
+        if task not in self._prompts:
+            self._prompts[task] = find_prompt(task, self.model.installed_file, self.prompts_dir)
+        return self._prompts[task]
 
     def identity(self, task: str) -> JudgeIdentity:
         """What makes this judge the one it is for a task; needs no loaded model."""
-        prompt = load_task_prompt(task, self.prompts_dir)
+        prompt = self.prompt(task).prompt
         return JudgeIdentity(
             task=task,
             model=self.model.name,

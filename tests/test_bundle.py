@@ -15,14 +15,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fare_cli.bundle import export_bundle, import_bundle
+from fare_cli.bundle.export import export_bundle
+from fare_cli.bundle.take_in import import_bundle
 from fare_cli.errors import EnvironmentFault, FareError, InputError, ModelError, UsageError
+from fare_cli.gguf.embedded import write_embedded
 from fare_cli.gguf.importing import import_model
+from fare_cli.gguf.model_prompts import find_prompt, install_prompts, own_decoding
 from fare_cli.gguf.notes import card_file, prompts_folder, read_notes, write_notes
 from fare_cli.gguf.remove import remove_model
 from fare_cli.gguf.store import installed_models, resolve_model
 from fare_cli.gguf.verify import verify_model
-from fare_cli.prompting import load_task_prompt
+from fare_cli.prompting import TASK_NAMES, load_task_prompt, read_prompt_texts
 from fare_cli.settings import load_settings
 from tests.engine import tiny_models
 from tests.gguf.dying import die_everywhere
@@ -90,11 +93,7 @@ def test_it_holds_all_that_the_judge_is(bundle: Path) -> None:
         "bundle.json",
         "card.md",
         "fare.toml",
-        "prompts/pairwise/critique.txt",
-        "prompts/pairwise/direct.txt",
-        "prompts/pairwise/prompt.toml",
-        "prompts/pairwise/system.txt",
-        "prompts/pairwise/user.txt",
+        *(f"prompts/{path.relative_to(PROMPTS)}" for path in sorted(PROMPTS.rglob("*.*"))),
         "weights/big-00001-of-00002.gguf",
         "weights/big-00002-of-00002.gguf",
         "weights/my-judge.gguf",
@@ -116,6 +115,7 @@ def test_its_settings_are_a_project_file(bundle: Path, monkeypatch: pytest.Monke
 
 def test_another_machine_has_the_same_judge_afterwards(bundle: Path, at: UseHome, tmp_path: Path) -> None:
     before = resolve_model("my-judge")
+    prompts = {task: find_prompt(task, before.installed_file).prompt.fingerprint for task in TASK_NAMES}
     there = at("there")
     imported = import_bundle(bundle)
     assert (imported.name, imported.new) == ("my-judge", True)
@@ -128,10 +128,8 @@ def test_another_machine_has_the_same_judge_afterwards(bundle: Path, at: UseHome
     assert notes.decoding == {"mode": "direct", "tie": True, "max_tokens": 77, "temperature": 0.5}
     assert (notes.base, notes.licence, notes.source) == ("big", "cc-by-4.0", "import:lora.gguf")
     assert card_file(imported.path).read_text() == "the card"
-    own = load_task_prompt("pairwise", prompts_folder(imported.path))
-    assert (
-        own.fingerprint == load_task_prompt("pairwise", tmp_path / "here" / "models" / "my-judge.prompts").fingerprint
-    )
+    assert {task: find_prompt(task, imported.path).prompt.fingerprint for task in TASK_NAMES} == prompts
+    assert find_prompt("pairwise", imported.path).prompt.texts["system.txt"] == "Compare the two answers."
     assert sorted(path.name for path in there.iterdir() if not path.name.startswith(".")) == [
         "big-00001-of-00002.gguf",
         "big-00002-of-00002.gguf",
@@ -153,12 +151,13 @@ def test_taken_in_twice_it_is_there_once(bundle: Path, at: UseHome) -> None:
 def test_a_plain_model_goes_with_the_prompts_that_it_would_judge_with(at: UseHome, tmp_path: Path) -> None:
     import_model(tiny_models.write_qwen3(tmp_path / "tiny.gguf"))
     manifest = export_bundle("tiny", tmp_path / "bundle")
-    assert manifest.prompts == "packaged"
+    assert set(manifest.prompts.values()) == {"fare"}
     assert "fare.toml" not in _files(tmp_path / "bundle")
     at("there")
     path = import_bundle(tmp_path / "bundle").path
-    for task in ("pairwise", "step", "verify", "score"):
-        assert load_task_prompt(task, prompts_folder(path)).fingerprint == load_task_prompt(task).fingerprint
+    for task in TASK_NAMES:
+        found = find_prompt(task, path)
+        assert (found.place, found.prompt.fingerprint) == ("beside", load_task_prompt(task).fingerprint)
 
 
 def test_a_file_that_is_not_installed_can_be_exported_too(at: UseHome, tmp_path: Path) -> None:
@@ -169,17 +168,38 @@ def test_a_file_that_is_not_installed_can_be_exported_too(at: UseHome, tmp_path:
     assert import_bundle(tmp_path / "bundle").name == "tiny"
 
 
-def test_prompts_in_the_weights_stay_there(at: UseHome, tmp_path: Path) -> None:
-    path = tiny_models.write_qwen3(tmp_path / "tiny.gguf")
-    content = path.read_bytes()
-    key = b"general.name"
-    assert content.count(key) == 1
-    path.write_bytes(content.replace(key, b"fare.prompts"))
-    assert export_bundle(str(path), tmp_path / "bundle").prompts == "weights"
-    assert not [name for name in _files(tmp_path / "bundle") if name.startswith("prompts")]
-    there = at("there")
-    import_bundle(tmp_path / "bundle")
-    assert not (there / "tiny.prompts").exists()
+def test_what_is_in_the_weights_stays_there(at: UseHome, tmp_path: Path) -> None:
+    texts = read_prompt_texts()
+    step = {"step": {**texts["step"], "system.txt": "Look at each step.\n"}}
+    path = tmp_path / "carrying.gguf"
+    write_embedded(tiny_models.write_qwen3(tmp_path / "tiny.gguf"), path, step, {"mode": "direct"})
+    import_model(path)
+    assert export_bundle("carrying", tmp_path / "bundle").prompts["step"] == "inside"
+    assert not (tmp_path / "bundle" / "prompts" / "step").exists()
+    at("there")
+    there = import_bundle(tmp_path / "bundle").path
+    assert {task: find_prompt(task, there).place for task in TASK_NAMES} == {
+        **dict.fromkeys(TASK_NAMES, "beside"),
+        "step": "inside",
+    }
+    assert own_decoding(there).options == {"mode": "direct"}
+    assert not import_bundle(tmp_path / "bundle").new
+
+
+def test_an_adapter_judges_with_its_bases_prompts_where_it_has_none(at: UseHome, tmp_path: Path) -> None:
+    base = import_model(tiny_models.write_qwen3(tmp_path / "tiny.gguf")).path
+    words = {"step": {**read_prompt_texts()["step"], "system.txt": "Look at each step.\n"}}
+    install_prompts(words, prompts_folder(base))
+    write_notes(base, read_notes(base).model_copy(update={"decoding": {"mode": "direct", "votes": 1}}))
+    adapter = import_model(tiny_models.write_lora(tmp_path / "lora.gguf"), base="tiny").path
+    write_notes(adapter, read_notes(adapter).model_copy(update={"decoding": {"mode": "critique"}}))
+    assert find_prompt("step", adapter).prompt.texts["system.txt"] == "Look at each step."
+    assert own_decoding(adapter).options == {"mode": "critique", "votes": 1}
+    export_bundle("lora", tmp_path / "bundle")
+    at("there")
+    there = import_bundle(tmp_path / "bundle").path
+    assert find_prompt("step", there).prompt.texts["system.txt"] == "Look at each step."
+    assert own_decoding(there).options == {"mode": "critique", "votes": 1}
 
 
 def test_it_can_be_given_another_name(bundle: Path, at: UseHome) -> None:
@@ -300,7 +320,8 @@ def test_links_and_pipes_are_refused(bundle: Path, at: UseHome, tmp_path: Path) 
         (lambda m: m["model"].update(sha256="0" * 64), "the sha256 of my-judge"),
         (lambda m: m.pop("base"), r"does not belong to a bundle"),
         (lambda m: m.update(base=m["model"]), "one name"),
-        (lambda m: m.update(prompts="weights"), "in its weights"),
+        (lambda m: m["prompts"].update(step="inside"), "the weights carry this prompt"),
+        (lambda m: m["prompts"].update(step="named"), r"bundle\.json: prompts\.step"),
     ],
 )
 def test_a_manifest_that_does_not_fit_the_files_is_refused(
@@ -331,11 +352,11 @@ def test_a_manifest_cannot_choose_what_the_store_decides(bundle: Path, at: UseHo
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("fare.toml", "mode = 'loud'", r"fare\.toml: mode"),
-        ("fare.toml", "model = '/etc/passwd'", r"fare\.toml: 'model' is no judging option"),
+        ("fare.toml", "mode = 'loud'", r"fare\.toml: mode cannot be"),
+        ("fare.toml", "model = '/etc/passwd'", r"fare\.toml: there is no judging option 'model'"),
         ("fare.toml", "mode = ", r"fare\.toml"),
         ("fare.toml", b"\xff", r"fare\.toml"),
-        ("prompts/pairwise/user.txt", "{nonsense}", r"prompts: pairwise/user\.txt"),
+        ("prompts/pairwise/user.txt", "{nonsense}", r"prompts/pairwise/user\.txt"),
         ("bundle.json", "[" * 100_000, r"bundle\.json"),
     ],
 )
@@ -462,7 +483,7 @@ def test_killed_at_any_moment_an_export_is_whole_or_not_there(judge: str, tmp_pa
     for _ in die_everywhere(lambda: export_bundle(judge, target), target.parent):
         assert not target.exists()
     whole = _files(target)
-    assert len(whole) == 12
+    assert len(whole) == 28
 
 
 def test_killed_at_any_moment_an_import_leaves_no_half_judge(bundle: Path, at: UseHome, tmp_path: Path) -> None:

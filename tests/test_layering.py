@@ -24,7 +24,8 @@ _MAY_IMPORT = {
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     "engine": {"errors", "asks", "folders"},
-    "gguf": {"errors", "folders", "engine.native", "engine.family"},
+    # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
+    "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
     "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},

@@ -56,7 +56,7 @@ def _import_file(path: Path, name: str | None, base: str | None, move: bool) -> 
 
 
 def _import_bundle(path: Path, name: str | None, base: str | None, move: bool) -> Imported:
-    from fare_cli.bundle import import_bundle
+    from fare_cli.bundle.take_in import import_bundle
 
     if base is not None or move:
         raise UsageError(
@@ -71,12 +71,11 @@ def export_bundle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; must be new or empty.")],
 ) -> None:
     """Write a judge into one folder, for a machine without network: weights, prompts, settings and checksums."""
-    from fare_cli.bundle import export_bundle
+    from fare_cli.bundle.export import export_bundle
 
     manifest = export_bundle(model, folder)
-    prompts = {"own": "its own prompts", "packaged": "fare's prompts", "weights": "the prompts in its weights"}
     base = f" on {manifest.base.name}" if manifest.base else ""
-    _say(f"exported {manifest.model.name}{base} with {prompts[manifest.prompts]}")
+    _say(f"exported {manifest.model.name}{base}; prompts: {_prompts_in_words(dict(manifest.prompts))}")
     _say(f"take it in elsewhere with: fare models import {folder.name}")
     typer.echo(str(folder))
 
@@ -119,17 +118,21 @@ def _rows(facts: ModelFacts) -> dict[str, object]:
         "template": facts.template,
         "licence": facts.licence,
         "source": facts.source,
-        "prompts": {
-            "beside": "its own, installed beside it",
-            "metadata": "its own, carried in the file",
-            "packaged": "fare's own",
-        }[facts.prompts],
+        "prompts": _prompts_in_words(facts.prompts),
     }
     if facts.decoding:
         rows["decoding"] = ", ".join(f"{name} {value}" for name, value in facts.decoding.items())
     if facts.quantisation_check is not None:
         rows["checked"] = json.dumps(facts.quantisation_check)
     return rows
+
+
+def _prompts_in_words(places: dict[str, str]) -> str:
+    """`fare's own`, or task by task where they differ."""
+    words = {"beside": "its own, installed beside it", "inside": "its own, carried in the file", "fare": "fare's own"}
+    said = {task: words.get(place, place) for task, place in places.items()}
+    alike = set(said.values())
+    return alike.pop() if len(alike) == 1 else "; ".join(f"{task}: {text}" for task, text in said.items())
 
 
 def verify_models(
@@ -150,6 +153,8 @@ def verify_models(
     else:
         for result in results:
             typer.echo(f"{result.name}\t{_verdict(result)}")
+    if not results:
+        _say("no model is installed")
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.ENVIRONMENT)
 

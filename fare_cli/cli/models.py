@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fare_cli.cli.embed import embed_prompts
 from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
 
 models_app = typer.Typer(
@@ -59,6 +60,7 @@ models_app.command("export")(export_bundle)
 models_app.command("show")(show_model)
 models_app.command("verify")(verify_models)
 models_app.command("remove")(remove_models)
+models_app.command("embed-prompts")(embed_prompts)
 
 
 def _gigabytes(count: int) -> str:

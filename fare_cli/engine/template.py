@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 import jinja2
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fare_cli.asks import Message, Piece
@@ -23,6 +24,9 @@ from fare_cli.errors import ModelError
 
 #: What templates that print today's date get instead: the same prompt every day.
 FIXED_DATE = "2025-01-01"
+
+_LONGEST_FRAME = 1 << 18
+"""In characters; real templates write some thousands around a conversation."""
 
 _SENTINEL = "FARE{index}SENTINEL{index}TEXT"
 _TAG = re.compile(r"<\|.*\|>", re.DOTALL)
@@ -57,6 +61,7 @@ class ChatTemplate:
         self._split = re.compile("(" + "|".join(map(re.escape, ordered)) + ")") if ordered else None
         self._template = self._compile(source)
         self._structural = self._structural_text(source)
+        self._refusal = ""
         self._frames: dict[tuple[str, ...], list[str | int]] = {}
         self.folds_system = self._frame(("system", "user")) is None
         self.harmony = all(name in self._special for name in ("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
@@ -78,7 +83,8 @@ class ChatTemplate:
         frame = self._frame(tuple(message.role for message in messages))
         if frame is None:
             roles = ", ".join(message.role for message in messages)
-            raise ModelError(f"{self._model.path}: its chat template refuses messages of the roles {roles}")
+            refusal = f"its chat template refuses messages of the roles {roles}{self._refusal}"
+            raise ModelError(f"{self._model.path}: {refusal}")
         return self._tokenise(frame, messages)
 
     def plain(self, text: str) -> list[int]:
@@ -114,9 +120,11 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = _fixed_date
+        # Chance would make another prompt of it every time.
+        del environment.filters["random"], environment.globals["lipsum"]
         try:
             return environment.from_string(source)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, SyntaxError, ValueError, ArithmeticError, RecursionError) as error:
             raise ModelError(f"{self._model.path}: its chat template is not valid: {error}") from error
 
     def _structural_text(self, source: str) -> re.Pattern[str] | None:
@@ -148,10 +156,18 @@ class ChatTemplate:
                 eos_token="",
                 tools=None,
             )
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError):
+        except SecurityError as error:
+            raise ModelError(f"{self._model.path}: its chat template does what no template may: {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # a template is a program of the file's author and can fail in any way
+            self._refusal = f": {error}"
             return None
+        if len(text) > _LONGEST_FRAME:
+            raise ModelError(f"{self._model.path}: its chat template writes {len(text):,} characters around messages")
         parts = _SENTINEL_PATTERN.split(text)
         if [int(number) for number in parts[1::2]] != list(range(len(roles))):
+            self._refusal = ": it leaves one out, or alters its text"
             return None
         frame: list[str | int] = [int(part) if i % 2 else part for i, part in enumerate(parts)]
         if self._model.add_bos and bos and not parts[0].startswith(bos):

@@ -6,22 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from fare_cli.engine.family import template_family
-from fare_cli.errors import ModelError
+from fare_cli.errors import FareError, ModelError
 from fare_cli.gguf.adapter import is_adapter
 from fare_cli.gguf.catalog import catalog
 from fare_cli.gguf.header import Header, Tensor
 from fare_cli.gguf.memory import memory_table
-from fare_cli.gguf.notes import ModelNotes, prompts_folder, read_notes
+from fare_cli.gguf.model_prompts import find_prompt, own_decoding
+from fare_cli.gguf.notes import ModelNotes, read_notes
 from fare_cli.gguf.split import part_paths, read_model
 from fare_cli.gguf.store import ModelFile, catalog_sha256, model_sha256, models_folder
-
-#: Where a GGUF carries prompts of its own.
-PROMPTS_KEY = "fare.prompts"
+from fare_cli.prompting import TASK_NAMES
 
 
 class AdapterFacts(BaseModel):
@@ -46,8 +45,8 @@ class ModelFacts(BaseModel):
     """A model, as far as it can be known without loading it. Of an installed adapter, what the weights say is its
     base's.
 
-    `tensor_types` gives the share of the weights that each type has. `prompts` says where the prompts come from that it
-    judges with: a folder `beside` the file, its `metadata`, or fare's own (`packaged`). None means that nobody says.
+    `tensor_types` gives the share of the weights that each type has. `prompts` says for each task where its prompt
+    comes from (see `find_prompt`), or what is wrong with it. None means that nobody says.
     """
 
     name: str
@@ -64,7 +63,7 @@ class ModelFacts(BaseModel):
     template: str | None
     licence: str | None
     source: str | None
-    prompts: Literal["beside", "metadata", "packaged"]
+    prompts: dict[str, str]
     decoding: dict[str, Any]
     quantisation_check: dict[str, Any] | None
     memory: list[MemoryRow]
@@ -95,8 +94,8 @@ def describe(model: ModelFile) -> ModelFacts:
         template=template_family(template) if isinstance(template, str) else None,
         licence=notes.licence or (entry.licence if entry else None) or (stated if isinstance(stated, str) else None),
         source=notes.source,
-        prompts=_prompts(file, header, is_installed=is_installed),
-        decoding=notes.decoding,
+        prompts={task: _prompt_place(task, file) for task in TASK_NAMES},
+        decoding=dict(own_decoding(file).options),
         quantisation_check=notes.quantisation_check,
         memory=_memory(header),
     )
@@ -130,10 +129,11 @@ def _memory(header: Header) -> list[MemoryRow]:
     ]
 
 
-def _prompts(file: Path, header: Header, *, is_installed: bool) -> Literal["beside", "metadata", "packaged"]:
-    if is_installed and prompts_folder(file).is_dir():
-        return "beside"
-    return "metadata" if PROMPTS_KEY in header.metadata else "packaged"
+def _prompt_place(task: str, file: Path) -> str:
+    try:
+        return find_prompt(task, file).place
+    except FareError as error:
+        return error.message
 
 
 def _size(paths: Iterable[Path]) -> int:

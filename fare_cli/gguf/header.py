@@ -11,7 +11,8 @@ import mmap
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -130,19 +131,98 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """The header of a GGUF file. Raises ModelError for a file that cannot be read, is no GGUF, or is cut off."""
+    with _mapped(path) as content:
+        return _parse(content)
+
+
+class StoredPair(NamedTuple):
+    """A key-value pair as it lies in the file: `stored` are all its bytes, `value` those behind the type."""
+
+    key: str
+    type_id: int
+    stored: bytes
+    value: bytes
+
+
+class StoredHeader(NamedTuple):
+    """A header in the bytes of its file. `opening` is magic and version; the data begins at `data_start`, a multiple of
+    `alignment`."""
+
+    opening: bytes
+    tensor_count: int
+    pairs: list[StoredPair]
+    tensors: bytes
+    data_start: int
+    alignment: int
+
+
+def read_stored_header(path: Path) -> StoredHeader:
+    """The header as its bytes, for writing it anew with other pairs. Raises ModelError like `read_header`."""
+    with _mapped(path) as content:
+        alignment = _alignment(_parse(content).metadata)
+        cursor = _Cursor(content)
+        tensor_count, pair_count = _counts(cursor)
+        pairs = [_stored_pair(cursor, content) for _ in range(pair_count)]
+        begin = cursor.position
+        for _ in range(tensor_count):
+            _place(cursor, alignment)
+        tensors = content[begin : cursor.position]
+        data_start = _aligned(cursor.position, alignment)
+        return StoredHeader(content[:8], tensor_count, pairs, tensors, data_start, alignment)
+
+
+def read_stored_pairs(path: Path, prefix: str) -> list[StoredPair]:
+    """The pairs whose keys begin with `prefix`, in the order of the file. Raises ModelError like `read_header`."""
+    with _mapped(path) as content:
+        cursor = _Cursor(content)
+        _, pair_count = _counts(cursor)
+        pairs = (_stored_pair(cursor, content, prefix) for _ in range(pair_count))
+        return [pair for pair in pairs if pair.key.startswith(prefix)]
+
+
+def _stored_pair(cursor: _Cursor, content: mmap.mmap, prefix: str = "") -> StoredPair:
+    """The next pair; without its bytes where its key does not begin with `prefix`."""
+    start = cursor.position
+    key = cursor.string()
+    type_id = cursor.number("I")
+    value_start = cursor.position
+    cursor.value(type_id)
+    if not key.startswith(prefix):
+        return StoredPair(key, type_id, b"", b"")
+    return StoredPair(key, type_id, content[start : cursor.position], content[value_start : cursor.position])
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """The bytes of a file; what reading them shows to be wrong becomes a ModelError."""
     if path.exists() and not path.is_file():
         raise ModelError(f"{path} is no file", "name a GGUF file")
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _parse(content)
+            yield content
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ModelError(f"{path} is no usable model file: {error}", _HINT) from None
 
 
+def _aligned(position: int, alignment: int) -> int:
+    return -(-position // alignment) * alignment
+
+
 def _parse(content: mmap.mmap) -> Header:
     cursor = _Cursor(content)
+    tensor_count, pair_count = _counts(cursor)
+    metadata, lengths = _metadata(cursor, pair_count)
+    alignment = _alignment(metadata)
+    places = [_place(cursor, alignment) for _ in range(tensor_count)]
+    data_start = _aligned(cursor.position, alignment)
+    _check_places(places, data_start, len(content))
+    return _header(metadata, lengths, tuple(place.tensor for place in places))
+
+
+def _counts(cursor: _Cursor) -> tuple[int, int]:
+    """How many tensors and how many pairs the file says it has; leaves the cursor at the first pair."""
     if cursor.take(4) != b"GGUF":
         raise ValueError("it does not begin with GGUF")
     version = cursor.number("I")
@@ -154,14 +234,14 @@ def _parse(content: mmap.mmap) -> Header:
     tensor_count, pair_count = cursor.number("Q"), cursor.number("Q")
     if tensor_count > _MOST_TENSORS or pair_count > _MOST_PAIRS:
         raise ValueError(f"it speaks of {tensor_count} tensors and {pair_count} metadata keys")
-    metadata, lengths = _metadata(cursor, pair_count)
+    return tensor_count, pair_count
+
+
+def _alignment(metadata: Mapping[str, MetadataValue]) -> int:
     alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
         raise ValueError(f"its alignment is {alignment!r}, and should be a power of 2")
-    places = [_place(cursor, alignment) for _ in range(tensor_count)]
-    data_start = -(-cursor.position // alignment) * alignment
-    _check_places(places, data_start, len(content))
-    return _header(metadata, lengths, tuple(place.tensor for place in places))
+    return alignment
 
 
 def _metadata(cursor: _Cursor, count: int) -> tuple[dict[str, MetadataValue], dict[str, int]]:

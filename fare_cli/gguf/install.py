@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.notes import ModelNotes, card_file, notes_file, notes_text, prompts_folder
 from fare_cli.gguf.split import is_later_part, model_name, part_file_names, part_paths
 from fare_cli.gguf.store import catalog_sha256, models_folder, parts_sha256, remember_sha256
+from fare_cli.prompting import PromptTexts
 
 Say = Callable[[str], None]
 
@@ -28,17 +29,28 @@ _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENO
 
 def check_name(name: str) -> None:
     """Raises UsageError for a name that no installed model can have."""
-    if not name or name.startswith((".", "-")) or "/" in name or "\\" in name or not name.isprintable():
-        problem = (
-            "begins with . or -" if name.startswith((".", "-")) else "has a separator, a control character, or nothing"
+    file = Path(f"{name}.gguf")
+    problems = {
+        "is empty": not name,
+        "begins with . or -": name.startswith((".", "-")),
+        "has a separator or a control character": "/" in name or "\\" in name or not name.isprintable(),
+        "ends in .gguf, which makes it a path": name.lower().endswith(".gguf"),
+        "ends like the part of a split model": model_name(file) != name,
+        f"is longer than {_LONGEST_NAME_BYTES} bytes": len(name.encode(errors="replace")) > _LONGEST_NAME_BYTES,
+    }
+    for problem, has_it in problems.items():
+        if has_it:
+            raise UsageError(f"no model can be called {name!r}: the name {problem}", "choose another with --name")
+
+
+def check_catalog(name: str, sha256: str) -> None:
+    """Raises UsageError where the catalog has another file under this name."""
+    known = catalog_sha256(name)
+    if known is not None and known != sha256:
+        raise UsageError(
+            f"the model {name} that fare knows is another file (sha256 {known[:12]}...)",
+            "choose another name with --name",
         )
-    elif name.lower().endswith(".gguf"):
-        problem = "ends in .gguf, which makes it a path"
-    elif len(name.encode(errors="replace")) > _LONGEST_NAME_BYTES:
-        problem = f"is longer than {_LONGEST_NAME_BYTES} bytes"
-    else:
-        return
-    raise UsageError(f"no model can be called {name!r}: the name {problem}", "choose another with --name")
 
 
 class Staging:
@@ -77,13 +89,15 @@ class Staging:
         self._digests.append(digest)
         return True
 
-    def add_prompts(self, files: Mapping[str, bytes]) -> None:
-        """Takes prompts, by their paths in the folder of prompts."""
-        self._prompts = Path(tempfile.mkdtemp(dir=self._folder, prefix=_prefix(self.name)))
-        for path, content in files.items():
-            target = self._prompts / path
-            target.parent.mkdir(exist_ok=True)
-            write_synced(target, content)
+    def add_prompts(self, texts: PromptTexts) -> None:
+        """Takes prompts to be installed beside the model; none are none."""
+        if texts:
+            self._prompts = Path(tempfile.mkdtemp(dir=self._folder, prefix=_prefix(self.name)))
+        for task, files in texts.items():
+            assert self._prompts is not None
+            (self._prompts / task).mkdir()
+            for name, text in files.items():
+                write_synced(self._prompts / task / name, text.encode())
 
     def add_card(self, content: bytes) -> None:
         """Takes the model's card."""
@@ -97,13 +111,10 @@ class Staging:
         other bytes in the catalog.
         """
         digest = parts_sha256(self._digests)
-        known = catalog_sha256(self.name)
-        if known is not None and known != digest:
-            raise UsageError(
-                f"the model {self.name} that fare knows is another file (sha256 {known[:12]}...)",
-                "choose another name with --name",
-            )
+        check_catalog(self.name, digest)
         targets = [self._folder / name for name in part_file_names(self.name, len(self._parts))]
+        if targets[0].exists():  # where a file system does not tell Judge from judge
+            raise UsageError(f"{targets[0]} is there already", "choose another name with --name")
         later = [target.name for target in targets[1:]]
         noted = self._temporary()
         write_synced(noted, notes_text(notes.model_copy(update={"sha256": digest, "parts": later})).encode())

@@ -211,7 +211,7 @@ def test_own_prompts_are_not_called_fares_own(judge: Judge, tmp_path: Path) -> N
     shutil.copytree(ROOT / "prompts", tmp_path / "mine")
     done = judge("verify", "-", "--prompts", "mine", stdin=lines([RECORDS["verify"]]))
     assert done.returncode == 0, done.stderr
-    assert "prompts:" not in done.stderr
+    assert "prompts: from mine" in done.stderr
 
 
 def test_verbose_shows_engine_options_and_each_invalid_record(judge: Judge) -> None:

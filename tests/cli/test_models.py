@@ -79,7 +79,7 @@ def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
         "template": "chatml",
         "licence": "Apache-2.0",
         "source": None,
-        "prompts": "packaged",
+        "prompts": dict.fromkeys(("pairwise", "step", "verify", "score"), "fare"),
         "decoding": {},
         "quantisation_check": None,
     }
