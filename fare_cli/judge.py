@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.engine.options import EngineOptions, Work
-from fare_cli.errors import ModelError
+from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
@@ -27,7 +28,9 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's."""
+    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. Raises UsageError for
+    two adapters.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class Judge:
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
         self.engine_options = engine or EngineOptions(**work_of(self.options))
+        if model.adapter is not None:
+            self.engine_options = _with_adapter(self.engine_options, model)
         self._backend: LocalBackend | None = None
         self._prompts: dict[str, FoundPrompt] = {}
         self._weights = f"sha256:{model.sha256}"
@@ -72,7 +77,9 @@ class Judge:
         """
         found = resolve_model(model)
         if options is None:
-            options = with_model_defaults(Settings.model_validate({}), *own_decoding(found.path)).judging_options()
+            options = with_model_defaults(
+                Settings.model_validate({}), *own_decoding(found.installed_file)
+            ).judging_options()
         engine = EngineOptions(
             ctx=ctx,
             slots=slots,
@@ -92,7 +99,7 @@ class Judge:
     def prompt(self, task: str) -> FoundPrompt:
         """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
         if task not in self._prompts:
-            self._prompts[task] = find_prompt(task, self.model.path, self.prompts_dir)
+            self._prompts[task] = find_prompt(task, self.model.installed_file, self.prompts_dir)
         return self._prompts[task]
 
     def identity(self, task: str) -> JudgeIdentity:
@@ -150,6 +157,15 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:
+    if options.lora is not None:
+        raise UsageError(
+            f"{model.name} is an adapter itself, and --lora names a second one: {options.lora}",
+            "judge with one of them; the base is chosen by its own name",
+        )
+    return replace(options, lora=model.adapter)
 
 
 class EngineWork(TypedDict):

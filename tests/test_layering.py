@@ -25,7 +25,8 @@ _MAY_IMPORT = {
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     "engine": {"errors", "asks", "folders"},
     # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
-    "gguf": {"errors", "folders", "engine.native", "prompting"},
+    "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
+    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},

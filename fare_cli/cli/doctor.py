@@ -75,7 +75,7 @@ def _with_model_defaults(settings: Settings) -> Settings:
     except ModelError as error:
         typer.echo(f"note: without the model's own settings: {error.message}", err=True)
         return settings
-    return with_model_defaults(settings, *own_decoding(model.path))
+    return with_model_defaults(settings, *own_decoding(model.installed_file))
 
 
 def _print_settings(settings: Settings, as_json: bool) -> None:

@@ -51,7 +51,7 @@ def embed_prompts(
 
     if remove and (prompts or decoding):
         raise UsageError("--remove takes everything out", "leave --prompts and --decoding away, or --remove")
-    source = resolve_model(model).path
+    source = resolve_model(model).installed_file
     target = _target(source, output, name, force=force)
     texts: PromptTexts = {}
     options: dict[str, Any] = {}
@@ -134,9 +134,10 @@ def _joined_decoding(source: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keep_notes(source: Path, target: Path) -> None:
-    """What is known of an installed model (its licence above all) holds for the new one, too."""
-    from fare_cli.gguf.notes import read_notes, write_notes
-    from fare_cli.gguf.store import models_folder
+    """What is known of an installed model (its licence above all) holds for the new one, too; not its checksum."""
+    from fare_cli.gguf.notes import ModelNotes, read_notes, write_notes
+    from fare_cli.gguf.store import model_sha256, models_folder
 
-    if source.parent == models_folder() and source != target:
-        write_notes(target, read_notes(source).model_copy(update={"decoding": {}}))
+    notes = read_notes(source) if source.parent == models_folder() else ModelNotes()
+    decoding = notes.decoding if source == target else {}
+    write_notes(target, notes.model_copy(update={"decoding": decoding, "sha256": model_sha256(target)}))

@@ -91,7 +91,7 @@ def _with_model_defaults(settings: Settings) -> Settings:
     from fare_cli.gguf.store import resolve_model
     from fare_cli.settings import with_model_defaults
 
-    return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).path))
+    return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).installed_file))
 
 
 def _open(settings: Settings) -> Judge:

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from fare_cli.cli.embed import embed_prompts
+from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
 
-models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="The models that judge: get, list, show, pass on, check and remove them.", no_args_is_help=True
+)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -37,34 +40,6 @@ def list_models(as_json: _AsJson = False) -> None:
         typer.echo(f"get it with: fare models pull {name}", err=True)
 
 
-@models_app.command("show")
-def show_model(
-    model: Annotated[str, typer.Argument(help="The name of an installed model, or the path of a GGUF file.")],
-    as_json: _AsJson = False,
-) -> None:
-    """Show one model: its file, checksum, architecture, quantisation and context length."""
-    from fare_cli.gguf.header import read_header
-    from fare_cli.gguf.store import resolve_model
-
-    found = resolve_model(model)
-    header = read_header(found.path)
-    values = {
-        "name": found.name,
-        "path": str(found.path),
-        "bytes": found.path.stat().st_size,
-        "sha256": found.sha256,
-        "architecture": header.architecture,
-        "quantisation": header.quantisation,
-        "context": header.context_length,
-        "parameters": header.parameters,
-    }
-    if as_json:
-        typer.echo(json.dumps(values, indent=2))
-        return
-    for key, value in values.items():
-        typer.echo(f"{key:<13} {'unknown' if value is None else value}")
-
-
 @models_app.command("pull")
 def pull_model(
     name: Annotated[str, typer.Argument(help="A model's name, as `fare models list` shows it.")],
@@ -80,6 +55,11 @@ def pull_model(
     typer.echo(f"{model.name}\t{model.path}")
 
 
+models_app.command("import")(import_model)
+models_app.command("export")(export_bundle)
+models_app.command("show")(show_model)
+models_app.command("verify")(verify_models)
+models_app.command("remove")(remove_models)
 models_app.command("embed-prompts")(embed_prompts)
 
 

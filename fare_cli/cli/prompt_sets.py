@@ -27,4 +27,4 @@ def prompt_set(name: str) -> PromptTexts:
         if not texts:
             raise UsageError(f"{name} holds none of the folders {', '.join(TASK_NAMES)}")
         return texts
-    return {**read_prompt_texts(), **own_prompt_texts(resolve_model(name).path)}
+    return {**read_prompt_texts(), **own_prompt_texts(resolve_model(name).installed_file)}

@@ -47,7 +47,7 @@ def show(
     if model is None:
         prompt = load_task_prompt(task, prompts)
     else:
-        found = find_prompt(task, resolve_model(model).path, prompts)
+        found = find_prompt(task, resolve_model(model).installed_file, prompts)
         prompt = found.prompt
         _print(f"prompts: {found.source}")
     _print(f"origin: {prompt.origin}")
@@ -128,7 +128,7 @@ def _target(model: str | None, output: Path | None, *, force: bool) -> Path | No
     from fare_cli.gguf.notes import prompts_folder
     from fare_cli.gguf.store import resolve_model
 
-    target = prompts_folder(resolve_model(model).path) if model is not None else output
+    target = prompts_folder(resolve_model(model).installed_file) if model is not None else output
     if target is not None and target.exists() and (output is not None or not force):
         hint = "choose another folder" if output is not None else "replace it with --force"
         raise UsageError(f"{target} is there already", hint)

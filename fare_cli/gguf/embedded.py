@@ -49,7 +49,7 @@ def write_embedded(source: Path, target: Path, prompts: PromptTexts, decoding: M
 
     No tensor and no pair of others is touched. Raises UsageError for what cannot be carried, else as `splice`.
     """
-    if int(read_header(source).metadata.get("split.count", 1)) > 1:
+    if read_header(source).metadata.get("split.count", 1) not in (0, 1):
         raise ModelError(
             f"{source} is one part of a split model, which cannot carry prompts",
             "install them beside it with: fare prompts import DIR --model NAME",

@@ -1,8 +1,8 @@
 """The prompts and the decoding that a model brings along: which of them hold, and installing prompts with a model.
 
 Prompts of a task are taken from the first of these that has them: a folder that the user names, the folder installed
-beside the model (`NAME.prompts`), the GGUF file itself, fare's own. What is there and broken is an error; it never
-makes way for the next.
+beside the model (`NAME.prompts`), the GGUF file itself, for an installed adapter the same two of its base, fare's own.
+What is there and broken is an error; it never makes way for the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fare_cli.errors import EnvironmentFault, ModelError, UsageError, visible
 from fare_cli.gguf.card import CardPrompts, find_prompts
 from fare_cli.gguf.embedded import DECODING_KEY, PROMPTS_KEY, embedded_decoding, embedded_prompts
 from fare_cli.gguf.notes import notes_file, prompts_folder, read_notes
-from fare_cli.gguf.store import models_folder
+from fare_cli.gguf.store import base_of, models_folder
 from fare_cli.prompting import (
     TASK_NAMES,
     PromptTexts,
@@ -52,32 +52,39 @@ class Decoding(NamedTuple):
 def find_prompt(task: str, model_path: Path, prompts_dir: Path | None = None) -> FoundPrompt:
     """The prompt of `task` for a model: from `prompts_dir` if given, else the model's own, else fare's.
 
-    Raises UsageError for a folder and ModelError for a GGUF file whose prompts cannot be used.
+    `model_path` is the adapter's file where there is one (`ModelFile.installed_file`). Raises UsageError for a folder
+    and ModelError for a GGUF file whose prompts cannot be used.
     """
     if prompts_dir is not None:
         return FoundPrompt(load_task_prompt(task, prompts_dir), "named", f"from {prompts_dir}")
-    folder = prompts_folder(model_path)
-    beside = _tasks_in(folder)
-    if task in beside:
-        prompt = load_task_prompt(task, folder)
-        return FoundPrompt(prompt, "beside", f"installed with the model in {folder.name}")
-    inside = embedded_prompts(model_path)
-    if task in inside:
-        try:
-            prompt = prompt_from_texts(task, inside[task])
-        except UsageError as error:
-            raise ModelError(f"{model_path}: {PROMPTS_KEY}: {error.message}", _WAY_OUT) from None
-        return FoundPrompt(prompt, "inside", f"carried in {model_path.name}")
-    others = [name for name in TASK_NAMES if name in beside or name in inside]
+    brought_tasks: set[str] = set()
+    for file in _files(model_path):
+        folder = prompts_folder(file)
+        beside = _tasks_in(folder)
+        if task in beside:
+            prompt = load_task_prompt(task, folder)
+            return FoundPrompt(prompt, "beside", f"installed with the model in {folder.name}")
+        inside = embedded_prompts(file)
+        if task in inside:
+            try:
+                prompt = prompt_from_texts(task, inside[task])
+            except UsageError as error:
+                raise ModelError(f"{file}: {PROMPTS_KEY}: {error.message}", _WAY_OUT) from None
+            return FoundPrompt(prompt, "inside", f"carried in {file.name}")
+        brought_tasks.update(beside, inside)
+    others = [name for name in TASK_NAMES if name in brought_tasks]
     brought = f"; the model brings prompts for {', '.join(others)} only" if others else ""
     return FoundPrompt(load_task_prompt(task), "fare", f"fare's own; the weights were not trained with them{brought}")
 
 
 def own_prompt_texts(model_path: Path) -> PromptTexts:
     """The files of the prompts that a model brings, task by task: those beside it, else those in it, {} if none."""
-    folder = prompts_folder(model_path)
-    beside = _tasks_in(folder)
-    return {**embedded_prompts(model_path), **(read_prompt_texts(folder) if beside else {})}
+    texts: dict[str, Mapping[str, str]] = {}
+    for file in reversed(_files(model_path)):
+        folder = prompts_folder(file)
+        texts |= embedded_prompts(file)
+        texts |= read_prompt_texts(folder) if _tasks_in(folder) else {}
+    return texts
 
 
 def own_decoding(model_path: Path) -> Decoding:
@@ -85,12 +92,15 @@ def own_decoding(model_path: Path) -> Decoding:
 
     Notes count for installed models only: elsewhere a file of that name may be anybody's. Raises ModelError.
     """
-    inside = embedded_decoding(model_path)
-    origins = dict.fromkeys(inside, f"{model_path}: {DECODING_KEY}")
-    if model_path.absolute().parent != models_folder():
-        return Decoding(inside, origins)
-    noted = read_notes(model_path).decoding
-    return Decoding({**inside, **noted}, {**origins, **dict.fromkeys(noted, f"{notes_file(model_path)}: decoding")})
+    options: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for file in reversed(_files(model_path)):
+        inside = embedded_decoding(file)
+        noted = read_notes(file).decoding if file.absolute().parent == models_folder() else {}
+        options |= {**inside, **noted}
+        origins |= dict.fromkeys(inside, f"{file}: {DECODING_KEY}")
+        origins |= dict.fromkeys(noted, f"{notes_file(file)}: decoding")
+    return Decoding(options, origins)
 
 
 def read_card(path: Path) -> str:
@@ -177,6 +187,12 @@ def _replace_folder(made: Path, folder: Path) -> None:
         aside.rename(folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _files(model_path: Path) -> tuple[Path, ...]:
+    """The files that may bring something, the nearest first: an installed adapter is followed by its base."""
+    base = read_notes(model_path).base if model_path.absolute().parent == models_folder() else None
+    return (model_path,) if base is None else (model_path, base_of(model_path, base))
 
 
 def _tasks_in(folder: Path) -> list[str]:
