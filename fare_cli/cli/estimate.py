@@ -15,8 +15,7 @@ from fare_cli.errors import ExitCode
 if TYPE_CHECKING:
     from fare_cli.backends.local import LocalBackend
     from fare_cli.judge import Judge
-    from fare_cli.run.reader import Item
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan, Item
     from fare_cli.tasks import Task
 
 # The trial: enough to fill the slots of a laptop, short enough to wait for.
@@ -40,7 +39,7 @@ class _Work:
 def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Console) -> ExitCode:
     """Prints counts of records and tokens, and estimates of memory and time. Asks the model only for a short trial."""
     from fare_cli.run.lines import check_inputs
-    from fare_cli.run.runner import read_items
+    from fare_cli.run.reader import read_items
 
     task = judge.task(source.task)
     if not source.records:

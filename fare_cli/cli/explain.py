@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from fare_cli.asks import Ask, Reply
     from fare_cli.judge import Judge
     from fare_cli.records import Record
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan
     from fare_cli.tasks import Task
 
 
 def explain(judge: Judge, source: InputPlan, number: int, console: Console) -> ExitCode:
     """Prints the prompt of each ask of record `number` (from 1) token for token, its reply, and the verdict."""
     from fare_cli.run.lines import check_inputs
-    from fare_cli.run.runner import read_items
+    from fare_cli.run.reader import read_items
 
     task = judge.task(source.task)
     if not source.records:
