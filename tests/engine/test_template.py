@@ -61,7 +61,7 @@ def test_the_prompt_ends_where_the_assistant_speaks(tiny: Callable[[str], Path],
         shown = template.show(template.prompt(chat("2+2?")).tokens)
     endings = {
         "qwen3": "⟦<|im_start|>⟧assistant\n⟦<think>⟧\n\n⟦</think>⟧\n\n",
-        "gpt-oss": "⟦<|start|>⟧assistant",
+        "gpt-oss": "⟦<|start|>⟧assistant⟦<|channel|>⟧final⟦<|message|>⟧",
         "llama-3": "⟦<|start_header_id|>⟧assistant⟦<|end_header_id|>⟧\n\n",
         "gemma": "⟦<start_of_turn>⟧model\n",
     }
@@ -95,11 +95,6 @@ def test_the_fixed_beginning_is_the_same_for_every_record(smollm2_path: Path) ->
     assert len(beginnings) == 1
     assert prompts[0].fixed > 10
     assert all(prompt.fixed <= len(prompt.tokens) - 5 for prompt in prompts)
-
-
-def test_harmony_answers_go_to_the_final_channel(tiny: Callable[[str], Path]) -> None:
-    with opened(tiny("gpt-oss")) as (_, template):
-        assert template.show(template.opening) == "⟦<|channel|>⟧final⟦<|message|>⟧"
 
 
 def test_a_date_in_the_template_is_always_the_same(tiny: Callable[[str], Path]) -> None:

@@ -137,7 +137,7 @@ class _Width:
     context: int = 8192
 
 
-def write_qwen3(path: Path | str, seed: int = 0) -> Path:
+def write_qwen3(path: Path | str, seed: int = 0, *, template: str = QWEN3_TEMPLATE) -> Path:
     """A qwen3 model at `path`: normed queries and keys, ChatML whose template can switch thinking off."""
     width = _Width(context=32768)
     writer = GGUFWriter(path, "qwen3")
@@ -146,7 +146,7 @@ def write_qwen3(path: Path | str, seed: int = 0) -> Path:
     writer.add_key_length(width.head)
     writer.add_value_length(width.head)
     writer.add_rope_freq_base(1_000_000.0)
-    _add_bpe(writer, "qwen2", vocabulary, QWEN3_TEMPLATE)
+    _add_bpe(writer, "qwen2", vocabulary, template)
     writer.add_eos_token_id(vocabulary.ids["<|im_end|>"])
     writer.add_pad_token_id(vocabulary.ids["<|endoftext|>"])
     writer.add_bos_token_id(vocabulary.ids["<|endoftext|>"])
