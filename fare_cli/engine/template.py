@@ -14,6 +14,9 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 import jinja2
+from jinja2.ext import Extension
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fare_cli.asks import Effort, Message, Piece
@@ -45,6 +48,16 @@ class Prompt(NamedTuple):
     fixed: int
 
 
+class _GenerationBlock(Extension):
+    """`{% generation %}` marks for training what an assistant wrote; for a prompt it is what stands in it."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class ChatTemplate:
     """Renders messages to token ids by the template in the GGUF. Raises ModelError if there is none or it cannot be
     used.
@@ -67,7 +80,7 @@ class ChatTemplate:
         self._frames: dict[tuple[tuple[str, ...], Effort | None], list[str | int]] = {}
         self.harmony = all(mark in self._special for mark in HARMONY_MARKS)
         self.folds_system = self._render(("system", "user"), None) is None
-        self.reasoning = self._reasoning()
+        self.reasoning = self._reasoning(source)
 
     @property
     def family(self) -> str:
@@ -123,7 +136,7 @@ class ChatTemplate:
 
     def _compile(self, source: str) -> jinja2.Template:
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _GenerationBlock]
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
@@ -141,7 +154,7 @@ class ChatTemplate:
         marks = [t for t in self._special if len(t) > 1 and not t.isspace() and (_TAG.fullmatch(t) or t in source)]
         return re.compile(f"(?={'|'.join(map(re.escape, marks))})") if marks else None
 
-    def _reasoning(self) -> Layout | None:
+    def _reasoning(self, source: str) -> Layout | None:
         """How the model thinks, as the template shows it.
 
         Templates with tags switch thinking by `enable_thinking` (Qwen3: without it an empty thought stands in the
@@ -151,7 +164,8 @@ class ChatTemplate:
             return HarmonyChannels(self._tokens_of, self._model.piece)
         roles = ("user",) if self.folds_system else ("system", "user")
         thinking, plain = self._render(roles, "medium"), self._render(roles, None)
-        if thinking is None or plain is None or not {THINK, THINK_END} <= self._special.keys():
+        tagged = THINK_END in source and {THINK, THINK_END} <= self._special.keys()
+        if not tagged or thinking is None or plain is None:
             return None
         if thinking == plain and not _opens_thinking(plain):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -219,11 +220,12 @@ def test_a_critique_after_thinking_equals_a_plain_computation(tiny: Callable[[st
     closing = reference.tokens("\n</think>\n\n" if family == "qwen3" else TO_FINAL)
     thought = reference.greedy_tokens(question, 10)
     critique = reference.greedy_tokens(question, 6, [*thought, *closing])
-    expected = reference.text(critique)
+    # A random model may write harmony's marks anywhere: some end its answer, others are no text.
+    written = re.split(r"<\|(?:start|channel|end)\|>", reference.text(critique))[0]
     reference.close()
-    assert reply.text == expected
-    assert reply.generated_tokens == len(thought) + len(critique)
-    assert (reply.reasoning_truncated, reply.truncated) == (len(thought) == 10, len(critique) == 6)
+    assert reply.text == re.sub(r"<\|(?:message|constrain)\|>", "", written)
+    assert reply.reasoning_truncated == (len(thought) == 10)
+    assert len(thought) < reply.generated_tokens <= len(thought) + len(critique)
 
 
 @pytest.mark.parametrize(
