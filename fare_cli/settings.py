@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from fare_cli.errors import UsageError
-from fare_cli.identity import Combine, JudgingOptions, Mode, Order
+from fare_cli.identity import Combine, JudgingOptions, Mode, Order, ReasoningLevel
 
 _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
@@ -29,6 +29,7 @@ class Settings(BaseModel):
     """All settings of a judging command. `ctx`, `slots`, `threads` and `gpu_layers` are chosen by the engine if None.
 
     `temperature` None means 0, or 0.7 where several votes need sampling. `ctx` is in tokens for one ask.
+    `reasoning_tokens` None means as many as the level has.
     `gpu_layers` -1 puts all layers on the GPU. `max_invalid` is a share of the records.
     """
 
@@ -45,6 +46,8 @@ class Settings(BaseModel):
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
     seed: int = Field(_JUDGING.seed, ge=0, lt=2**32)
     max_tokens: int = Field(_JUDGING.max_tokens, ge=1)
+    reasoning: ReasoningLevel = _JUDGING.reasoning
+    reasoning_tokens: int | None = Field(_JUDGING.reasoning_tokens, ge=1)
     ctx: int | None = Field(None, ge=1)
     slots: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
@@ -88,6 +91,8 @@ class Settings(BaseModel):
             temperature=temperature,
             seed=self.seed,
             max_tokens=self.max_tokens,
+            reasoning=self.reasoning,
+            reasoning_tokens=self.reasoning_tokens,
         )
 
 

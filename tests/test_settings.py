@@ -200,5 +200,6 @@ def test_every_judging_option_can_be_set(project: Path) -> None:
     flags = {
         **{"mode": "direct", "order": "ba", "combine": "mean", "tie": True},
         **{"votes": 3, "temperature": 0.9, "seed": 5, "max_tokens": 77},
+        **{"reasoning": "high", "reasoning_tokens": 300},
     }
     assert load_settings(flags).judging_options() == JudgingOptions(**flags)  # type: ignore[arg-type]

@@ -53,8 +53,9 @@ def _replies(judge: Judge, task: Task, record: Record, console: Console) -> dict
 def _shown(ask: Ask, reply: Reply) -> str:
     if reply.error is not None:
         return f"{reply.error.kind}: {reply.error.message}"
-    lines = [reply.text] if reply.text else []
+    lines = [f"--- reasoning ---\n{reply.reasoning}\n--- answer ---"] if reply.reasoning else []
+    lines += [reply.text] if reply.text else []
     lines += [f"{log_probability:8.3f}  {label}" for label, log_probability in (reply.log_probabilities or {}).items()]
-    notes = [name for name in ("forced", "truncated") if getattr(reply, name)]
+    notes = [name for name in ("forced", "truncated", "reasoning_truncated") if getattr(reply, name)]
     notes.append(f"{reply.prompt_tokens} prompt tokens, {reply.generated_tokens} generated")
     return "\n".join([*lines, "; ".join(notes)])

@@ -142,6 +142,26 @@ class JudgeOptions:
     max_tokens: Annotated[
         int | None, _option(_JUDGING, "--max-tokens", metavar="N", default="1024", help="Longest critique in tokens.")
     ]
+    reasoning: Annotated[
+        Literal["off", "low", "medium", "high"] | None,
+        _option(
+            _JUDGING,
+            "--reasoning",
+            metavar="off|low|medium|high",
+            default="off",
+            help="Let a model that can think do so before it answers: at most 512, 2048 or 8192 tokens.",
+        ),
+    ]
+    reasoning_tokens: Annotated[
+        int | None,
+        _option(
+            _JUDGING,
+            "--reasoning-tokens",
+            metavar="N",
+            default="by --reasoning",
+            help="End the thinking after N tokens.",
+        ),
+    ]
     prompts: Annotated[
         Path | None,
         _option(_JUDGING, "--prompts", metavar="DIR", default="fare's own", help="Judge with the prompts in DIR."),
@@ -167,8 +187,8 @@ class JudgeOptions:
             _MODEL,
             "--ctx",
             metavar="N",
-            default="4096 and room for --max-tokens",
-            help="Longest prompt plus critique in tokens.",
+            default="4096 and room for --max-tokens and --reasoning",
+            help="Longest prompt plus thinking and critique in tokens.",
         ),
     ]
     slots: Annotated[
@@ -251,7 +271,8 @@ _ONLY: dict[str, tuple[str, ...]] = {
 
 # Flags that are settings: the same names in fare_cli.settings.Settings, in FARE_* and in fare.toml.
 SETTING_NAMES = (
-    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "prompts", "model", "lora",
+    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning",
+    "reasoning_tokens", "prompts", "model", "lora",
     "ctx", "slots", "threads", "gpu_layers", "deterministic", "strict", "max_invalid",
 )  # fmt: skip
 
