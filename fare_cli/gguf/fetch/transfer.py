@@ -256,7 +256,7 @@ def _take(response: httpx2.Response, arriving: _Arriving, folder: Path) -> None:
     if arriving.size is None and size is not None:
         arriving.size = size
         check_space(folder, size - arriving.count)
-    for chunk in response.iter_bytes(_CHUNK_BYTES):
+    for chunk in response.iter_bytes():
         arriving.add(chunk)
         if arriving.is_too_long:
             return
