@@ -148,6 +148,7 @@ def _handler(hub: FakeHub, is_cdn: bool) -> type[BaseHTTPRequestHandler]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     the_hub: FakeHub
     cdn: bool
 

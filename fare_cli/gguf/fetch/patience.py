@@ -12,7 +12,7 @@ from fare_cli.errors import EnvironmentFault
 
 Say = Callable[[str], None]
 
-_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _LONGEST_WAIT_S = 300.0
 
 TEMPORARY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class Patience:
-    """Waits between tries, longer each time; gives up after five tries without progress."""
+    """Waits between tries, longer each time; gives up after half a minute without progress."""
 
     def __init__(self, what: str, say: Say) -> None:
         self._what = what
