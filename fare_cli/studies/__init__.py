@@ -1,1 +1,1 @@
-"""What needs runs and measures together: judging with several models, and saying how they differ."""
+"""What needs runs and measures: studies of a model on this machine."""
