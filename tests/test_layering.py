@@ -28,7 +28,9 @@ _MAY_IMPORT = {
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
+    "meta": {"errors"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    "studies": _WAIST | _RECORDS | {"folders", "engine.options", "gguf", "judge", "meta", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -106,6 +108,10 @@ def test_only_native_imports_llama_cpp() -> None:
 
 def test_only_the_command_line_imports_typer_and_rich() -> None:
     assert {module.split(".")[0] for module in _importers({"typer", "rich", "click"})} <= {"cli"}
+
+
+def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
+    assert {module.split(".")[0] for module in _importers({"scipy", "sklearn"})} == {"meta"}
 
 
 def test_only_fetching_reaches_the_network() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fare_cli.cli.options import SectionedCommand
+from fare_cli.cli.quantize import quantize_command
 
 if TYPE_CHECKING:
     from fare_cli.gguf.catalog import CatalogModel
@@ -77,6 +80,7 @@ def show_model(
 ) -> None:
     """Show one model: its file, checksum, architecture, quantisation and context length."""
     from fare_cli.gguf.header import read_header
+    from fare_cli.gguf.notes import check_report_file, read_notes
     from fare_cli.gguf.store import resolve_model
 
     found = resolve_model(model)
@@ -91,11 +95,15 @@ def show_model(
         "context": header.context_length,
         "parameters": header.parameters,
     }
+    check = read_notes(found.path).quantisation_check
     if as_json:
-        typer.echo(json.dumps(values, indent=2))
+        typer.echo(json.dumps(values if check is None else {**values, "quantisation_check": check}, indent=2))
         return
     for key, value in values.items():
         typer.echo(f"{key:<13} {'unknown' if value is None else value}")
+    if check is not None:
+        typer.echo(f"{'checked':<13} {_check_in_words(check)}")
+        typer.echo(f"{'report':<13} {check_report_file(found.path)}")
 
 
 @models_app.command("pull")
@@ -148,6 +156,20 @@ def pull_model(
             show=display.show,
         )
     typer.echo(f"{model.name}\t{model.path}")
+
+
+models_app.command("quantize", cls=SectionedCommand)(quantize_command())
+
+
+def _check_in_words(check: dict[str, Any]) -> str:
+    """One line about a stored quantisation check."""
+    flips, source = check["quantised"]["comparison"]["flips"], check["source"]
+    interval = "{low:.1%} to {high:.1%}".format(**flips["interval"])
+    chance = "; a judge at chance on these records" if check["chance"] else ""
+    return (
+        f"{flips['cases']} of {flips['of']} {check['task']} verdicts flipped ({interval}) "
+        f"against {source['name']} ({source['type']}){chance}"
+    )
 
 
 def _gigabytes(count: int) -> str:
