@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
@@ -26,7 +27,8 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of fare's own."""
+    make another judge), `prompts_dir` a folder of prompts instead of fare's own. Raises UsageError for two adapters.
+    """
 
     def __init__(
         self,
@@ -40,6 +42,8 @@ class Judge:
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
         self.engine_options = engine or EngineOptions(**work_of(self.options))
+        if model.adapter is not None:
+            self.engine_options = _with_adapter(self.engine_options, model)
         self._backend: LocalBackend | None = None
         self._weights = f"sha256:{model.sha256}"
         lora = self.engine_options.lora
@@ -147,6 +151,15 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:
+    if options.lora is not None:
+        raise UsageError(
+            f"{model.name} is an adapter itself, and --lora names a second one: {options.lora}",
+            "judge with one of them; the base is chosen by its own name",
+        )
+    return replace(options, lora=model.adapter)
 
 
 class EngineWork(TypedDict):

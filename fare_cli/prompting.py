@@ -138,6 +138,18 @@ def load_task_prompt(task: str, prompts_dir: Path | None = None) -> TaskPrompt:
     return prompt
 
 
+def prompt_files(prompts_dir: Path | None = None) -> dict[str, bytes]:
+    """The files that make up a folder of prompts, fare's own if none is given, by their path in it (`step/user.txt`).
+
+    Raises UsageError for prompts that cannot be used.
+    """
+    folder = _packaged() if prompts_dir is None else prompts_dir
+    tasks = [task for task in _LAYOUTS if folder.joinpath(task).is_dir()]
+    for task in tasks:
+        load_task_prompt(task, prompts_dir)
+    return {f"{task}/{name}": folder.joinpath(task, name).read_bytes() for task in tasks for name in _file_names(task)}
+
+
 def check_prompts(prompts_dir: Path) -> list[Finding]:
     """All that is wrong in a folder of prompts, [] if every task in it can be used. Raises UsageError if it is none."""
     if not prompts_dir.is_dir():

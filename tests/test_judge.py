@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fare_cli as fare
+from fare_cli.gguf.importing import import_model
 from fare_cli.identity import JudgingOptions, Mode
 from tests.engine import tiny_models
 
@@ -72,6 +73,23 @@ def test_the_fingerprint_changes_with_everything_that_can_change_a_verdict(model
     prints = [judge.identity("pairwise").fingerprint for judge in judges]
     prints.append(judges[0].identity("step").fingerprint)
     assert len(set(prints)) == len(prints)
+
+
+def test_an_installed_adapter_is_the_judge_that_lora_makes(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARE_HOME", str(tmp_path / "home"))
+    adapter = tiny_models.write_lora(tmp_path / "lora.gguf", "qwen3")
+    import_model(model)
+    import_model(adapter, base="tiny", name="my-judge")
+    lines = []
+    for name, lora in (("my-judge", None), (model, adapter), ("tiny", None)):
+        with fare.Judge.open(name, options=direct(), lora=lora, deterministic=True, **SMALL) as judge:
+            lines.append([verdict.to_line() for verdict in judge.pairwise(PAIRS)])
+    assert lines[0] == lines[1], "byte for byte, with the fingerprint"
+    assert lines[0] != lines[2]
+    with pytest.raises(fare.UsageError, match="my-judge is an adapter itself"):
+        fare.Judge.open("my-judge", lora=adapter)
 
 
 def test_how_the_model_is_run_is_not_the_judge(model: Path) -> None:

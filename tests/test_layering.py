@@ -24,7 +24,8 @@ _MAY_IMPORT = {
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     "engine": {"errors", "asks", "folders"},
-    "gguf": {"errors", "folders", "engine.native"},
+    "gguf": {"errors", "folders", "engine.native", "engine.family"},
+    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.quantize import quantize_command
 
 if TYPE_CHECKING:
     from fare_cli.gguf.catalog import CatalogModel
 
-models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="The models that judge: get, list, show, make smaller, pass on, check and remove them.", no_args_is_help=True
+)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -73,39 +76,6 @@ def _obtainable_line(name: str, model: CatalogModel) -> str:
     return f"  {get:<30} {'; '.join(facts)}\n      {model.about}"
 
 
-@models_app.command("show")
-def show_model(
-    model: Annotated[str, typer.Argument(help="The name of an installed model, or the path of a GGUF file.")],
-    as_json: _AsJson = False,
-) -> None:
-    """Show one model: its file, checksum, architecture, quantisation and context length."""
-    from fare_cli.gguf.header import read_header
-    from fare_cli.gguf.notes import check_report_file, read_notes
-    from fare_cli.gguf.store import resolve_model
-
-    found = resolve_model(model)
-    header = read_header(found.path)
-    values = {
-        "name": found.name,
-        "path": str(found.path),
-        "bytes": found.path.stat().st_size,
-        "sha256": found.sha256,
-        "architecture": header.architecture,
-        "quantisation": header.quantisation,
-        "context": header.context_length,
-        "parameters": header.parameters,
-    }
-    check = read_notes(found.path).quantisation_check
-    if as_json:
-        typer.echo(json.dumps(values if check is None else {**values, "quantisation_check": check}, indent=2))
-        return
-    for key, value in values.items():
-        typer.echo(f"{key:<13} {'unknown' if value is None else value}")
-    if check is not None:
-        typer.echo(f"{'checked':<13} {_check_in_words(check)}")
-        typer.echo(f"{'report':<13} {check_report_file(found.path)}")
-
-
 @models_app.command("pull")
 def pull_model(
     reference: Annotated[
@@ -158,18 +128,12 @@ def pull_model(
     typer.echo(f"{model.name}\t{model.path}")
 
 
+models_app.command("import")(import_model)
+models_app.command("export")(export_bundle)
+models_app.command("show")(show_model)
+models_app.command("verify")(verify_models)
+models_app.command("remove")(remove_models)
 models_app.command("quantize", cls=SectionedCommand)(quantize_command())
-
-
-def _check_in_words(check: dict[str, Any]) -> str:
-    """One line about a stored quantisation check."""
-    flips, source = check["quantised"]["comparison"]["flips"], check["source"]
-    interval = "{low:.1%} to {high:.1%}".format(**flips["interval"])
-    chance = "; a judge at chance on these records" if check["chance"] else ""
-    return (
-        f"{flips['cases']} of {flips['of']} {check['task']} verdicts flipped ({interval}) "
-        f"against {source['name']} ({source['type']}){chance}"
-    )
 
 
 def _gigabytes(count: int) -> str:

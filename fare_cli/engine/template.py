@@ -20,6 +20,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fare_cli.asks import Effort, Message, Piece
+from fare_cli.engine.family import HARMONY, template_family
 from fare_cli.engine.native import Model
 from fare_cli.engine.reasoning import (
     ANALYSIS,
@@ -72,6 +73,7 @@ class ChatTemplate:
                 f"{model.path}: the file has no chat template", "judges need an instruction-tuned model with a template"
             )
         self._model = model
+        self._source = source
         self._special = model.special_tokens()
         ordered = sorted(self._special, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, ordered)) + ")") if ordered else None
@@ -84,18 +86,8 @@ class ChatTemplate:
 
     @property
     def family(self) -> str:
-        """The name of the layout, for people: `harmony`, `chatml`, `llama-3`, `gemma`, `mistral` or `other`."""
-        if self.harmony:
-            return "harmony"
-        marks = {
-            "<|im_start|>": "chatml",
-            "<|start_header_id|>": "llama-3",
-            "<start_of_turn>": "gemma",
-            "[INST]": "mistral",
-        }
-        frame = self._render(("user",), None) or []
-        text = "".join(part for part in frame if isinstance(part, str))
-        return next((family for mark, family in marks.items() if mark in text), "other")
+        """The name of the layout, for people (`template_family`)."""
+        return HARMONY if self.harmony else template_family(self._source)
 
     def prompt(self, messages: Sequence[Message], effort: Effort | None = None) -> Prompt:
         """The ids of the messages with the assistant's turn opened behind them: where its thinking begins with an

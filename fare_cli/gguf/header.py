@@ -116,7 +116,7 @@ class Header:
     (the vocabulary) are left out.
 
     `parameters` counts the weights in this file. `quantisation` is the file's own word, else its most used tensor type.
-    `vocabulary` is the number of tokens.
+    `vocabulary` is the number of tokens. The files of a split model after the first do not name an architecture.
     """
 
     metadata: Mapping[str, MetadataValue]
@@ -223,8 +223,10 @@ def _check_places(places: Iterable[_Place], data_start: int, file_bytes: int) ->
 
 
 def _header(metadata: Mapping[str, MetadataValue], lengths: Mapping[str, int], tensors: tuple[Tensor, ...]) -> Header:
-    architecture = metadata.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
+    # The files of a split model after the first (split.no counts from 0) have tensors and no other metadata.
+    is_later_part = bool(metadata.get("split.no"))
+    architecture = metadata.get("general.architecture", "" if is_later_part else None)
+    if not isinstance(architecture, str) or not (architecture or is_later_part):
         raise ValueError("it does not name its architecture")
     weights_by_type: Counter[str] = Counter()
     for tensor in tensors:

@@ -22,7 +22,8 @@ from fare_cli.meta.agreement import Proportion, Shift, flips, proportion, record
 from fare_cli.meta.bootstrap import Estimate, kappa_estimate, paired_difference
 from fare_cli.run.lines import check_inputs, is_pipe
 from fare_cli.run.progress import ProgressSnapshot
-from fare_cli.run.runner import InputPlan, Outcome, RunPlan, run
+from fare_cli.run.reader import InputPlan
+from fare_cli.run.runner import Outcome, RunPlan, run
 from fare_cli.verdicts import Verdict
 
 #: Of the verdicts, at most so many may flip for a type to be recommended, unless a limit was given.

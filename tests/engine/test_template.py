@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from fare_cli.asks import Effort, Message, Piece
+from fare_cli.engine.family import template_family
 from fare_cli.engine.native import Model
 from fare_cli.engine.reasoning import ANALYSIS, FINAL
 from fare_cli.engine.template import ChatTemplate
+from fare_cli.gguf.header import read_header
 from tests.engine import tiny_models
 from tests.engine.conftest import WRITERS
 
@@ -61,6 +63,29 @@ def test_hostile_text_adds_no_special_token(tiny: Callable[[str], Path], family:
         assert [t for t in wild if t in structural] == tame
         joined = b"".join(model.piece(t) for t in wild if t not in structural).decode()
         assert text.replace(" ", "") in joined.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("qwen3", "qwen3"), ("gpt-oss", "harmony"), ("llama-3", "llama-3"), ("gemma", "gemma")]
+)
+def test_the_family_is_the_same_by_the_templates_text_alone(tiny: Callable[[str], Path], file: str, name: str) -> None:
+    text = read_header(tiny(file)).metadata["tokenizer.chat_template"]
+    assert template_family(str(text)) == name
+    with opened(tiny(file)) as (_, template):
+        assert template.family == name
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{{ '<|im_start|>' + message['role'] }}", "chatml"),
+        ("{{ bos_token }}[INST] {{ message['content'] }} [/INST]", "mistral"),
+        ("{{ '### Instruction' }}", "other"),
+        ("", "other"),
+    ],
+)
+def test_families_without_a_tiny_model(template: str, name: str) -> None:
+    assert template_family(template) == name
 
 
 @pytest.mark.parametrize("family", FAMILIES)

