@@ -115,13 +115,21 @@ class Judge:
         )
 
     def backend(self) -> LocalBackend:
-        """The loaded model, loaded now if it was not. Raises ModelError, UsageError."""
+        """The loaded model, loaded now if it was not. Raises ModelError, UsageError (no room, no reasoning)."""
         if self._backend is None:
             from fare_cli.backends.local import LocalBackend
 
-            self._backend = LocalBackend(
+            backend = LocalBackend(
                 self.model.path, name=self.model.name, weights=self._weights, options=self.engine_options
             )
+            if self.options.reasoning != "off" and not backend.engine.reasons:
+                backend.close()
+                raise UsageError(
+                    f"--reasoning {self.options.reasoning}: the chat template of {self.model.name} has no thinking to "
+                    "switch on",
+                    "leave --reasoning out, or take a model that thinks (Qwen3, gpt-oss)",
+                )
+            self._backend = backend
         return self._backend
 
     def pairwise(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
@@ -177,6 +185,8 @@ class EngineWork(TypedDict):
 
 def work_of(options: JudgingOptions) -> EngineWork:
     """What kind of work these options give the engine."""
-    if options.mode == "direct":
+    if not options.generates:
         return {"work": "direct", "reply_tokens": 0}
-    return {"work": "votes" if options.votes > 1 else "critique", "reply_tokens": options.max_tokens}
+    critique_tokens = options.max_tokens if options.mode == "critique" else 0
+    work: Work = "votes" if options.votes > 1 else "critique"
+    return {"work": work, "reply_tokens": options.thinking_tokens + critique_tokens}

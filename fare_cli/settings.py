@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.identity import Combine, JudgingOptions, Mode, Order
+from fare_cli.identity import Combine, JudgingOptions, Mode, Order, ReasoningLevel
 
 _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
@@ -30,6 +30,7 @@ class Settings(BaseModel):
     """All settings of a judging command. `ctx`, `slots`, `threads` and `gpu_layers` are chosen by the engine if None.
 
     `temperature` None means 0, or 0.7 where several votes need sampling. `ctx` is in tokens for one ask.
+    `reasoning_tokens` None means as many as the level has.
     `gpu_layers` -1 puts all layers on the GPU. `max_invalid` is a share of the records.
     """
 
@@ -46,6 +47,8 @@ class Settings(BaseModel):
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
     seed: int = Field(_JUDGING.seed, ge=0, lt=2**32)
     max_tokens: int = Field(_JUDGING.max_tokens, ge=1)
+    reasoning: ReasoningLevel = _JUDGING.reasoning
+    reasoning_tokens: int | None = Field(_JUDGING.reasoning_tokens, ge=1)
     ctx: int | None = Field(None, ge=1)
     slots: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
@@ -89,6 +92,8 @@ class Settings(BaseModel):
             temperature=temperature,
             seed=self.seed,
             max_tokens=self.max_tokens,
+            reasoning=self.reasoning,
+            reasoning_tokens=self.reasoning_tokens,
         )
 
     def is_given(self, name: str) -> bool:
@@ -163,9 +168,10 @@ def check_model_defaults(options: Mapping[str, Any], origins: Mapping[str, str])
 
 # An option, and when another one forbids it: what `tasks.check_options` refuses, from each side of a contradiction.
 _CONTRADICTIONS: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
-    ("mode", lambda settings: settings.votes > 1 and settings.mode == "direct"),
+    ("mode", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
     ("temperature", lambda settings: settings.votes > 1 and settings.temperature == 0),
-    ("votes", lambda settings: settings.votes > 1 and (settings.mode == "direct" or settings.temperature == 0)),
+    ("votes", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
+    ("votes", lambda settings: settings.votes > 1 and settings.temperature == 0),
     ("combine", lambda settings: settings.tie and settings.combine == "mean"),
     ("order", lambda settings: settings.tie and settings.order != "both"),
     ("tie", lambda settings: settings.tie and (settings.combine == "mean" or settings.order != "both")),

@@ -203,6 +203,7 @@ def test_every_judging_option_can_be_set(project: Path) -> None:
     flags = {
         **{"mode": "direct", "order": "ba", "combine": "mean", "tie": True},
         **{"votes": 3, "temperature": 0.9, "seed": 5, "max_tokens": 77},
+        **{"reasoning": "high", "reasoning_tokens": 300},
     }
     assert load_settings(flags).judging_options() == JudgingOptions(**flags)  # type: ignore[arg-type]
 
@@ -217,6 +218,7 @@ OPTIONS = st.fixed_dictionaries(
         "votes": st.integers(1, 4),
         "temperature": st.sampled_from([0, 0.6]),
         "max_tokens": st.integers(1, 9),
+        "reasoning": st.sampled_from(["off", "low"]),
     },
 )
 

@@ -180,6 +180,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"contract: {counts.own_contract} of {counts.ok} outside the layout that FARE was trained on"
     if counts.forced or counts.truncated:
         yield f"critiques: {counts.forced} without a verdict line of their own, {counts.truncated} cut at --max-tokens"
+    if counts.reasoning_truncated:
+        yield f"reasoning: closed at its limit in {counts.reasoning_truncated} records (--reasoning-tokens)"
     yield (
         f"tokens: {counts.prompt_tokens:,} of prompts, {counts.generated_tokens:,} generated; "
         f"{asking.asked} asked of the model, {asking.reused} taken from the journal"

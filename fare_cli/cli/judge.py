@@ -27,7 +27,8 @@ from fare_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from fare_cli.asks import Backend
     from fare_cli.judge import Judge
-    from fare_cli.run.runner import InputPlan, Outcome, RunPlan
+    from fare_cli.run.reader import InputPlan
+    from fare_cli.run.runner import Outcome, RunPlan
     from fare_cli.settings import Settings
     from fare_cli.verdicts import Verdict
 

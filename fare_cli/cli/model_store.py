@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -103,6 +103,8 @@ def show_model(
 
 def _rows(facts: ModelFacts) -> dict[str, object]:
     """What people read, in the order in which they ask."""
+    from fare_cli.gguf.notes import check_report_file
+
     rows: dict[str, object] = {"name": facts.name, "path": facts.path}
     if facts.parts:
         rows["parts"] = f"{len(facts.parts)}, to {facts.parts[-1]}"
@@ -123,7 +125,8 @@ def _rows(facts: ModelFacts) -> dict[str, object]:
     if facts.decoding:
         rows["decoding"] = ", ".join(f"{name} {value}" for name, value in facts.decoding.items())
     if facts.quantisation_check is not None:
-        rows["checked"] = json.dumps(facts.quantisation_check)
+        rows["checked"] = _check_in_words(facts.quantisation_check)
+        rows["report"] = check_report_file(Path(facts.path))
     return rows
 
 
@@ -133,6 +136,17 @@ def _prompts_in_words(places: dict[str, str]) -> str:
     said = {task: words.get(place, place) for task, place in places.items()}
     alike = set(said.values())
     return alike.pop() if len(alike) == 1 else "; ".join(f"{task}: {text}" for task, text in said.items())
+
+
+def _check_in_words(check: dict[str, Any]) -> str:
+    """One line about a stored quantisation check."""
+    flips, source = check["quantised"]["comparison"]["flips"], check["source"]
+    interval = "{low:.1%} to {high:.1%}".format(**flips["interval"])
+    chance = "; a judge at chance on these records" if check["chance"] else ""
+    return (
+        f"{flips['cases']} of {flips['of']} {check['task']} verdicts flipped ({interval}) "
+        f"against {source['name']} ({source['type']}){chance}"
+    )
 
 
 def verify_models(

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder
@@ -193,13 +193,15 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
 
 def _try_template(model: Model) -> None:
     """Renders the chat template under limits on time and memory; raises ModelError, or the child is killed."""
-    from fare_cli.asks import Message, Piece
+    from fare_cli.asks import Effort, Message, Piece
     from fare_cli.engine.template import ChatTemplate
 
     messages = (Message("system", (Piece("You judge.", True),)), Message("user", (Piece("Which?", False),)))
     try:
         with _limits():
-            ChatTemplate(model).prompt(messages)
+            template = ChatTemplate(model)
+            for effort in (None, *get_args(Effort)):
+                template.prompt(messages, effort)
     except MemoryError:
         limit = f"{_TEMPLATE_BYTES >> 20} MiB"
         raise ModelError(f"{model.path}: its chat template takes more than {limit} of memory", _TEMPLATE_HINT) from None

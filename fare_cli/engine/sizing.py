@@ -114,6 +114,11 @@ def _context_length(options: EngineOptions, context_train: int) -> int:
         )
     if options.ctx < 256:
         raise UsageError(f"--ctx {options.ctx}: at least 256")
+    if options.ctx <= options.reply_tokens:
+        raise UsageError(
+            f"--ctx {options.ctx}: a reply alone may take {options.reply_tokens} tokens",
+            "give it more, or shorten replies with --max-tokens or --reasoning-tokens",
+        )
     return options.ctx
 
 

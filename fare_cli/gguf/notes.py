@@ -49,6 +49,11 @@ def card_file(model_path: Path) -> Path:
     return model_path.with_name(f"{model_name(model_path)}.card.md")
 
 
+def check_report_file(model_path: Path) -> Path:
+    """Where the page about a model's quantisation check lies: beside it, `NAME.report.html`."""
+    return model_path.with_name(f"{model_name(model_path)}.report.html")
+
+
 def read_notes(model_path: Path) -> ModelNotes:
     """The notes on a model file; empty ones where there are none. Raises ModelError where they are damaged."""
     file = notes_file(model_path)

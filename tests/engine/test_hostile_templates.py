@@ -25,6 +25,10 @@ HOSTILE = {
         "{% for i in range(10**5) %}{% for j in range(10**5) %}{% set x = i %}{% endfor %}{% endfor %}",
         "was stopped after computing for 5 s",
     ),
+    "a range behind an effort": (
+        CONTENT + "{% if reasoning_effort == 'high' %}{% for i in range(10**9) %}{% endfor %}{% endif %}",
+        "refuses messages",
+    ),
     "a long text": ("{{ 'a' * 10**10 }}", "takes more than 512 MiB of memory"),
     "a growing text": (
         "{% set x = namespace(y='a') %}{% for i in range(60) %}{% set x.y = x.y ~ x.y %}{% endfor %}",
