@@ -150,7 +150,7 @@ def staging(name: str, say: Say) -> Iterator[Staging]:
     folder = models_folder()
     try:
         with only_one(name, say):
-            _remove_leftovers(folder, name)
+            _remove_leftovers(folder, name)  # before anybody asks how much room there is
             try:
                 yield Staging(name)
             finally:
