@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fare_cli.errors import ExitCode, UsageError
+from fare_cli.errors import ExitCode, UsageError, visible
 
 if TYPE_CHECKING:
     from fare_cli.gguf.describe import ModelFacts
@@ -93,7 +93,7 @@ def show_model(
         typer.echo(facts.model_dump_json(indent=2))
         return
     for key, value in _rows(facts).items():
-        typer.echo(f"{key:<13} {'unknown' if value is None else value}")
+        typer.echo(f"{key:<13} {'unknown' if value is None else visible(str(value))}")
     for row in facts.memory:
         typer.echo(
             f"{'memory':<13} {row.bytes / 1e9:.2f} GB for one ask of {row.ctx:,} tokens, "

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.notes import ModelNotes, card_file, notes_file, notes_text, prompts_folder
+from fare_cli.gguf.notes import ModelNotes, card_file, files_beside, notes_file, notes_text, prompts_folder
 from fare_cli.gguf.split import is_later_part, model_name, part_file_names, part_paths
 from fare_cli.gguf.store import catalog_sha256, models_folder, parts_sha256, remember_sha256
 from fare_cli.prompting import PromptTexts
@@ -150,7 +150,7 @@ def staging(name: str, say: Say) -> Iterator[Staging]:
     folder = models_folder()
     try:
         with only_one(name, say):
-            _remove_leftovers(folder, name)
+            _remove_leftovers(folder, name)  # before anybody asks how much room there is
             try:
                 yield Staging(name)
             finally:
@@ -182,7 +182,7 @@ def clear(path: Path) -> None:
     parts = path.parent.glob(f"{glob.escape(name)}-?????-of-?????.gguf")
     firsts = {part: part_paths(part)[0] for part in parts if is_later_part(part)}
     later = [part for part, first in firsts.items() if first == path or not first.exists()]
-    _remove_all([*later, notes_file(path), card_file(path), prompts_folder(path)])
+    _remove_all([*later, *files_beside(path)])
 
 
 def check_space(folder: Path, bytes_needed: int) -> None:

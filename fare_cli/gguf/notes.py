@@ -54,6 +54,16 @@ def check_report_file(model_path: Path) -> Path:
     return model_path.with_name(f"{model_name(model_path)}.report.html")
 
 
+def files_beside(model_path: Path) -> list[Path]:
+    """All that may be kept beside a model file, and is removed with it."""
+    return [
+        notes_file(model_path),
+        prompts_folder(model_path),
+        card_file(model_path),
+        check_report_file(model_path),
+    ]
+
+
 def read_notes(model_path: Path) -> ModelNotes:
     """The notes on a model file; empty ones where there are none. Raises ModelError where they are damaged."""
     file = notes_file(model_path)

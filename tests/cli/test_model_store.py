@@ -124,6 +124,17 @@ def test_show_tells_of_adapter_and_base(fare: Fare, home: Path, tiny_model: Path
     assert "base          tiny\n" in people
 
 
+def test_what_a_file_says_cannot_steer_the_terminal(fare: Fare, home: Path, tiny_model: Path, tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile.gguf"
+    content = tiny_model.read_bytes()
+    evil = b"\x1b[2Jq"
+    hostile.write_bytes(content.replace(b"\x05" + b"\0" * 7 + b"qwen3", b"\x05" + b"\0" * 7 + evil))
+    done = fare("models", "show", hostile)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert "[2Jq" in done.stdout
+
+
 def test_verify_ends_with_5_where_a_model_is_not_what_it_was(fare: Fare, home: Path, tiny_model: Path) -> None:
     fare("models", "import", tiny_model)
     fare("models", "import", tiny_model, "--name", "other")
