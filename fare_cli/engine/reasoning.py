@@ -37,7 +37,7 @@ class Thought(Protocol):
         ...
 
 
-class Layout(Protocol):
+class ReasoningFormat(Protocol):
     """How the models of a family think.
 
     `longest_close` bounds what `Thought.close` gives. `leaving` are tokens that end an answer though they do not end
@@ -70,19 +70,19 @@ class ThinkTags:
 
 
 class _TaggedThought:
-    def __init__(self, layout: ThinkTags) -> None:
+    def __init__(self, form: ThinkTags) -> None:
         self.transcript = Transcript()
-        self._layout = layout
+        self._form = form
 
     def take(self, token: int) -> tuple[int, ...] | None:
-        if token == self._layout.end:
-            return self._layout.after
-        self.transcript.add(self._layout.piece(token))
+        if token == self._form.end:
+            return self._form.after
+        self.transcript.add(self._form.piece(token))
         return None
 
     def close(self) -> tuple[int, ...]:
-        newline = self._layout.newline if self.transcript.line else ()
-        return (*newline, self._layout.end, *self._layout.after)
+        newline = self._form.newline if self.transcript.line else ()
+        return (*newline, self._form.end, *self._form.after)
 
 
 class HarmonyChannels:
@@ -105,19 +105,19 @@ class HarmonyChannels:
 class _ChanneledThought:
     """Between the marks there are three states: text, a header, and neither (behind `<|end|>`)."""
 
-    def __init__(self, layout: HarmonyChannels) -> None:
+    def __init__(self, form: HarmonyChannels) -> None:
         self.transcript = Transcript()
-        self._layout = layout
+        self._form = form
         self._in_text = True
         self._header: Transcript | None = None
 
     def take(self, token: int) -> tuple[int, ...] | None:
-        layout = self._layout
-        if token in (layout.start, layout.channel):
+        form = self._form
+        if token in (form.start, form.channel):
             self._header, self._in_text = Transcript(), False
-        elif token == layout.end:
+        elif token == form.end:
             self._header, self._in_text = None, False
-        elif token == layout.message:
+        elif token == form.message:
             words = self._header.text.split() if self._header else []
             if words[:1] == ["final"]:
                 return ()
@@ -125,13 +125,13 @@ class _ChanneledThought:
             if self.transcript.line:
                 self.transcript.add(b"\n")
         elif self._header is not None:
-            self._header.add(layout.piece(token))
-        elif self._in_text and token not in layout.silent:
-            self.transcript.add(layout.piece(token))
+            self._header.add(form.piece(token))
+        elif self._in_text and token not in form.silent:
+            self.transcript.add(form.piece(token))
         return None
 
     def close(self) -> tuple[int, ...]:
-        layout = self._layout
+        form = self._form
         if self._header is not None:
-            return (layout.message, layout.end, *layout.to_final)
-        return (layout.end, *layout.to_final) if self._in_text else layout.to_final
+            return (form.message, form.end, *form.to_final)
+        return (form.end, *form.to_final) if self._in_text else form.to_final

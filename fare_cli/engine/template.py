@@ -30,7 +30,7 @@ from fare_cli.engine.reasoning import (
     THINK,
     THINK_END,
     HarmonyChannels,
-    Layout,
+    ReasoningFormat,
     ThinkTags,
 )
 from fare_cli.errors import ModelError
@@ -154,7 +154,7 @@ class ChatTemplate:
         marks = [t for t in self._special if len(t) > 1 and not t.isspace() and (_TAG.fullmatch(t) or t in source)]
         return re.compile(f"(?={'|'.join(map(re.escape, marks))})") if marks else None
 
-    def _reasoning(self, source: str) -> Layout | None:
+    def _reasoning(self, source: str) -> ReasoningFormat | None:
         """How the model thinks, as the template shows it.
 
         Templates with tags switch thinking by `enable_thinking` (Qwen3: without it an empty thought stands in the

@@ -53,8 +53,8 @@ class Turns:
 
     def _thinking(self, reasoning: Reasoning | None) -> int:
         """The most tokens that thinking takes, its end included."""
-        layout = self._template.reasoning
-        return reasoning.max_tokens + layout.longest_close if reasoning and layout else 0
+        form = self._template.reasoning
+        return reasoning.max_tokens + form.longest_close if reasoning and form else 0
 
     def _direct_job(self, ask: Ask, prompt: list[int], fixed: int) -> Job:
         """With one chain of inner nodes, the labels are read out of the prompt's own last piece; else on branches."""
@@ -117,8 +117,8 @@ class Turns:
             return None
         script = slot.job.ask.script
         assert isinstance(script, Judgment | Free)
-        layout = self._template.reasoning
-        if self._model.is_end(token) or (layout and token in layout.leaving):
+        form = self._template.reasoning
+        if self._model.is_end(token) or (form and token in form.leaving):
             return self._end_turn(slot, (), truncated=False)
         slot.generated += 1
         if isinstance(script, Judgment):
@@ -126,7 +126,7 @@ class Turns:
             if lead:
                 slot.read_at = slot.transcript.length - len(slot.transcript.line) + len(script.marker)
                 self.to_read.append((slot, lead, False))
-        if not (layout and token in layout.silent):
+        if not (form and token in form.silent):
             slot.transcript.add(self._model.piece(token))
         if slot.generated - slot.thought_tokens >= script.max_tokens:
             return self._end_turn(slot, (token,), truncated=True)
@@ -135,11 +135,11 @@ class Turns:
 
     def _think(self, slot: Slot, token: int) -> None:
         """Moves the thinking on. Where the model ends it, or its turn, or comes to the limit, the answer begins."""
-        layout, reasoning = self._template.reasoning, slot.job.reasoning
-        assert layout is not None
+        form, reasoning = self._template.reasoning, slot.job.reasoning
+        assert form is not None
         assert reasoning is not None
         if slot.thought is None:
-            slot.thought = layout.begin()
+            slot.thought = form.begin()
         if self._model.is_end(token):
             self._begin_answer(slot, slot.thought.close())
             return

@@ -242,12 +242,14 @@ def test_deterministic_thinking_is_equal_to_the_bit_whatever_the_slots(
     assert len({reply.reasoning for reply in two.values()}) > 4
 
 
-@pytest.mark.parametrize("unified", [False, True], ids=["streams", "unified"])
+@pytest.mark.parametrize(
+    "script", [judgment(120, critique=20), Direct("Verdict:", STEPS, Reasoning("low", 120))], ids=["critique", "direct"]
+)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_thinking_never_fills_the_cache(tiny: Callable[[str], Path], family: str, unified: bool) -> None:
+def test_thinking_never_fills_the_cache(tiny: Callable[[str], Path], family: str, script: Judgment | Direct) -> None:
     """The cells hold few asks while twelve slots are free: the ledger must count the thinking, too."""
-    shape = layout(slots=12, unified=unified, ctx=1000, cells=2000 if unified else None)
-    groups = pairs(6, judgment(120, critique=20))
+    shape = layout(slots=12, unified=True, ctx=1000, cells=2000)
+    groups = pairs(6, script)
     with engine(tiny(family), shape) as opened:
         replies = run(opened, groups)
     assert len(replies) == 12
