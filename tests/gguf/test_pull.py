@@ -201,6 +201,31 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(fare: Fare, hub: FakeHub) ->
     assert not [request for request in hub.requests if request.at == "elsewhere"]
 
 
+def test_xet_is_used_only_when_asked_for_and_checked_like_the_rest(fare: Fare, hub: FakeHub, weights: bytes) -> None:
+    hub.repositories[REPOSITORY].xet = True
+    hub.faults = [Fault("xet", times=9, wrong_bytes=True)]
+    done = fare("pull", REFERENCE, "--xet")
+    assert (done.code, fare.files(), fare.parts()) == (5, [], [])
+    assert "is not the file expected" in done.err
+    hub.faults.clear()
+    assert fare("pull", REFERENCE, "--xet").code == 0
+    _see_installed(fare, weights)
+    assert not hub.bytes_of("cdn")
+
+    hub.requests.clear()
+    assert fare("pull", REFERENCE, "--name", "again").code == 0
+    assert hub.bytes_of("cdn")
+    assert not hub.bytes_of("xet")
+
+
+def test_xet_in_trouble_is_an_error(fare: Fare, hub: FakeHub) -> None:
+    hub.repositories[REPOSITORY].xet = True
+    hub.faults = [Fault("xet"), Fault("xet", times=99, status=404)]
+    done = fare("pull", REFERENCE, "--xet")
+    assert (done.code, fare.files(), list(fare.models.glob(".*xet*"))) == (5, [], [])
+    assert "without --xet" in done.err
+
+
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
