@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -84,12 +85,9 @@ class Fare:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "fare_cli", "models", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             env=environment,
-            **more,  # type: ignore[call-overload]
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},  # type: ignore
         )
 
     def __call__(self, *arguments: str, **more: object) -> Done:
@@ -450,6 +448,32 @@ def test_a_licence_that_restricts_must_be_accepted(fare: Fare, hub: FakeHub) -> 
     assert not hub.bytes_of("cdn"), "before the download"
     assert fare("pull", REFERENCE, "--accept-license").code == 0
     assert read_notes(fare.models / FILE).licence == "cc-by-nc-4.0"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_at_a_terminal_the_licence_is_asked_about(
+    fare: Fare, hub: FakeHub, weights: bytes, answer: str, code: int
+) -> None:
+    hub.repositories[REPOSITORY].licence = "cc-by-nc-4.0"
+    ours, theirs = pty.openpty()
+    process = fare.start("pull", REFERENCE, stdin=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    out, _ = process.communicate(timeout=60)
+    said = b""
+    while chunk := _read(ours):
+        said += chunk
+    os.close(ours)
+    assert (process.returncode, bool(out), (fare.models / FILE).exists()) == (code, code == 0, code == 0), said
+    assert b"no commercial use" in said
+    assert b"Do you accept it? [y/N]" in said
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # what Linux says when the other side is closed
+        return b""
 
 
 @pytest.mark.parametrize(
