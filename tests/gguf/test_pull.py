@@ -501,6 +501,14 @@ def test_the_catalog_knows_a_licence_until_the_card_is_stricter(licence: str | N
     assert repository_terms(fare_8b).licence == "cc-by-nc-4.0"
 
 
+def test_what_a_server_writes_cannot_steer_the_terminal(fare: Fare, hub: FakeHub) -> None:
+    repository = hub.repositories[REPOSITORY]
+    repository.files["\x1b[2Jtiny.gguf"], repository.licence = b"GGUF", "\x1b]0;owned\x07"
+    for reference in (REFERENCE, f"hf:{REPOSITORY}/2Jtiny.gguf"):
+        done = fare("pull", reference)
+        assert (done.code in (2, 5), "\x1b" in done.err) == (True, False)
+
+
 def test_offline_means_offline(fare: Fare, hub: FakeHub) -> None:
     fare.environment["HF_HUB_OFFLINE"] = "1"
     done = fare("pull", REFERENCE)
