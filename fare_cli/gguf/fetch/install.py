@@ -51,9 +51,9 @@ def pull(
     fails.
     """
     want = wanted(reference, options.name)
-    if options.sha256 is not None and not _SHA256.fullmatch(options.sha256):
+    if options.sha256 is not None and not _SHA256.fullmatch(options.sha256.lower()):
         raise UsageError(f"{options.sha256!r} is no SHA-256", "it has 64 characters, 0 to 9 and a to f")
-    expected = options.sha256 or (want.model.sha256 if want.model is not None else None)
+    expected = options.sha256.lower() if options.sha256 else want.model.sha256 if want.model is not None else None
     with writing_to(models_folder()):
         if file is not None or isinstance(want.source, PackageSource):
             return _copied(want, file, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,8 @@ def _on_hub(files: HubFiles, sha256: str | None, options: PullOptions, say: Say,
 
     def fetch(remote: Remote, target: Path) -> str:
         if options.xet and not part_file(target, remote).exists():
+            for leftover in target.parent.glob(f".{target.name}.xet-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.xet-") as scratch:
                 came = hub.fetch_with_xet(place, remote, Path(scratch), say)
                 if came is not None:
