@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from fare_cli.engine.options import EngineOptions, Work
+from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
 from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
@@ -60,12 +60,15 @@ class Judge:
         slots: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        gpu_split: GpuSplit = "layer",
+        kv_type: KvType = "f16",
         deterministic: bool = False,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
-        `ctx`, `slots`, `threads`, `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
-        there is no such model; what only loading shows is raised by the first verdict.
+        `ctx`, `slots`, `threads`, `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of
+        `EngineOptions`. Raises ModelError if there is no such model; what only loading shows is raised by the first
+        verdict.
         """
         options = options or JudgingOptions()
         engine = EngineOptions(
@@ -73,6 +76,8 @@ class Judge:
             slots=slots,
             threads=threads,
             gpu_layers=gpu_layers,
+            gpu_split=gpu_split,
+            kv_type=kv_type,
             deterministic=deterministic,
             lora=lora,
             **work_of(options),

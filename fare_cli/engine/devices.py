@@ -79,11 +79,9 @@ class IdleGpu(NamedTuple):
     maker: GpuMaker
     install: str
 
-    def __str__(self) -> str:
-        return (
-            f"this machine has an {self.maker} GPU, and the engine was built without support for it; everything runs "
-            f"on the CPU. To use it: {self.install}"
-        )
+    @property
+    def message(self) -> str:
+        return f"the {self.maker} GPU of this machine lies idle: the engine was built without support for it"
 
 
 def idle_gpu(makers: Sequence[GpuMaker], backends: Iterable[str]) -> IdleGpu | None:
