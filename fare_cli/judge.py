@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from fare_cli.engine.options import EngineOptions, Work
+from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
@@ -67,12 +67,14 @@ class Judge:
         slots: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        gpu_split: GpuSplit = "layer",
+        kv_type: KvType = "f16",
         deterministic: bool = False,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
         `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
-        `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
+        `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`. Raises ModelError if
         there is no such model; what only loading shows is raised by the first verdict.
         """
         found = resolve_model(model)
@@ -85,6 +87,8 @@ class Judge:
             slots=slots,
             threads=threads,
             gpu_layers=gpu_layers,
+            gpu_split=gpu_split,
+            kv_type=kv_type,
             deterministic=deterministic,
             lora=lora,
             **work_of(options),

@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
@@ -30,8 +30,8 @@ class Settings(BaseModel):
     """All settings of a judging command. `ctx`, `slots`, `threads` and `gpu_layers` are chosen by the engine if None.
 
     `temperature` None means 0, or 0.7 where several votes need sampling. `ctx` is in tokens for one ask.
-    `reasoning_tokens` None means as many as the level has.
-    `gpu_layers` -1 puts all layers on the GPU. `max_invalid` is a share of the records.
+    `reasoning_tokens` None means as many as the level has. `gpu_layers` -1 puts all layers on the GPU, `gpu_split` says
+    how several GPUs share them, `kv_type` what the cache is kept in. `max_invalid` is a share of the records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +53,8 @@ class Settings(BaseModel):
     slots: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
     gpu_layers: int | None = Field(None, ge=-1)
+    gpu_split: Literal["none", "layer", "row"] = "layer"
+    kv_type: Literal["f16", "q8_0"] = "f16"
     deterministic: bool = False
     strict: bool = False
     max_invalid: float = Field(0.01, ge=0, le=1)

@@ -18,12 +18,13 @@ _PROMPTS = {"prompt_template", "prompting"}
 
 # What each part may import of the others. A part is a module or a folder directly under fare_cli.
 _MAY_IMPORT = {
-    **{part: {"errors"} for part in _WAIST | {"folders"}},
+    **{part: {"errors"} for part in _WAIST | {"folders", "machine"}},
     "settings": _WAIST,
     **dict.fromkeys(_RECORDS, _WAIST | _RECORDS),
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
-    "engine": {"errors", "asks", "folders"},
+    # Whether a model fits is decided from its header, before the engine loads it.
+    "engine": {"errors", "asks", "folders", "machine", "gguf.header", "gguf.memory"},
     # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
     "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
     "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},

@@ -58,8 +58,7 @@ def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Consol
     print(f"prompt tokens: {work.prompt_tokens:,}{longest}")
     if work.too_long:
         print(f"too long: {work.too_long} records may not fit into the {_room(backend):,} tokens of an ask (--ctx)")
-    weights, cache = judge.model.path.stat().st_size, backend.engine.cache_bytes
-    print(f"memory: {weights / 1e9:.2f} GB for the weights, {cache / 1e9:.2f} GB for the cache")
+    print(f"memory: {backend.engine.layout.plan.describe()}")
     if trial:
         console.say("measuring the speed of this machine on the first records")
         print(_time_line(judge, work, trial[:_TRIAL_ASKS]))

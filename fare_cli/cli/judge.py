@@ -52,7 +52,9 @@ def _judge(task: str, options: JudgeOptions) -> int:
     source = input_plan(task, options)
     settings = _with_model_defaults(settings)
     console = Console(quiet=options.quiet, verbose=options.verbose)
-    with _open(settings) as judge:
+    if settings.gpu_layers != 0:
+        say_idle_gpu(console)
+    with open_judge(settings) as judge:
         if options.explain is not None:
             from fare_cli.cli.explain import explain
 
@@ -95,7 +97,20 @@ def _with_model_defaults(settings: Settings) -> Settings:
     return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).installed_file))
 
 
-def _open(settings: Settings) -> Judge:
+def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
+    """Says that there is a GPU which the engine's build cannot use, and how to mend it. `root` is where the machine's
+    files are."""
+    from fare_cli.engine.devices import gpu_backends, idle_gpu
+    from fare_cli.machine import gpus
+
+    idle = idle_gpu(gpus(root), gpu_backends())
+    if idle is not None:
+        console.say(f"warning: {idle.message}")
+        console.say(f"hint: {idle.install}")
+
+
+def open_judge(settings: Settings) -> Judge:
+    """The judge of these settings, its model not loaded yet."""
     from fare_cli.judge import Judge
 
     return Judge.open(
@@ -107,6 +122,8 @@ def _open(settings: Settings) -> Judge:
         slots=settings.slots,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
+        gpu_split=settings.gpu_split,
+        kv_type=settings.kv_type,
         deterministic=settings.deterministic,
     )
 

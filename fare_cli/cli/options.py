@@ -201,6 +201,26 @@ class JudgeOptions:
         int | None,
         _option(_MODEL, "--gpu-layers", metavar="N", default="automatic", help="Layers on the GPU; -1 is all, 0 none."),
     ]
+    gpu_split: Annotated[
+        Literal["none", "layer", "row"] | None,
+        _option(
+            _MODEL,
+            "--gpu-split",
+            metavar="none|layer|row",
+            default="layer",
+            help="How several GPUs share a model: by layers, by rows, or one GPU alone.",
+        ),
+    ]
+    kv_type: Annotated[
+        Literal["f16", "q8_0"] | None,
+        _option(
+            _MODEL,
+            "--kv-type",
+            metavar="f16|q8_0",
+            default="f16",
+            help="What the cache is kept in; q8_0 takes half the memory and is slower on a CPU.",
+        ),
+    ]
     deterministic: Annotated[
         bool | None,
         _option(_MODEL, "--deterministic/--no-deterministic", help="Give the same bytes whatever --slots is; slower."),
@@ -271,9 +291,9 @@ _ONLY: dict[str, tuple[str, ...]] = {
 
 # Flags that are settings: the same names in fare_cli.settings.Settings, in FARE_* and in fare.toml.
 SETTING_NAMES = (
-    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning",
-    "reasoning_tokens", "prompts", "model", "lora",
-    "ctx", "slots", "threads", "gpu_layers", "deterministic", "strict", "max_invalid",
+    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning", "reasoning_tokens",
+    "prompts", "model", "lora", "ctx", "slots", "threads", "gpu_layers", "gpu_split", "kv_type", "deterministic",
+    "strict", "max_invalid",
 )  # fmt: skip
 
 

@@ -9,32 +9,32 @@ from fare_cli.asks import Answer, Ask, ReplyError
 from fare_cli.engine.loop import Counters, Loop
 from fare_cli.engine.native import Context, Model, build_info
 from fare_cli.engine.options import EngineOptions
-from fare_cli.engine.sizing import Layout, available_memory, choose_layout
+from fare_cli.engine.sizing import Layout, layout_for
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
 from fare_cli.errors import ModelError
 
 
 class Engine:
-    """A model with its cache and its loop. Close it.
+    """A model with its cache and its loop. Close it. The layout is chosen here if none is given.
 
-    Raises ModelError when the model cannot be loaded or has no usable chat template, UsageError for impossible sizes.
+    Raises ModelError when the model does not fit, cannot be loaded or has no usable chat template, UsageError for
+    impossible sizes.
     """
 
     def __init__(
         self, path: Path, options: EngineOptions, *, layout: Layout | None = None, safe_kernels: bool = False
     ) -> None:
         self.options = options
-        gpu_layers = -1 if options.gpu_layers is None else options.gpu_layers
+        self.layout = layout or layout_for(path, options)
         self._context: Context | None = None
-        # Measured first: how much of the weights counts as taken once they are loaded depends on the kernels.
-        self._memory_bytes = available_memory()
-        self._model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe_kernels)
+        self._model = Model(
+            path, gpu_layers=self.layout.gpu_layers, gpu_split=options.gpu_split, use_extra_bufts=not safe_kernels
+        )
         try:
             if self._model.has_encoder or self._model.has_recurrent_state:
                 raise ModelError(f"{path}: fare runs decoder models with attention; this one is of another kind")
             self.template = ChatTemplate(self._model)
-            self.layout = layout or self._choose_layout(offloaded=gpu_layers != 0 and bool(build_info()["gpu_offload"]))
             self._context = Context(self._model, self.layout.context)
             if options.lora is not None:
                 self._context.use_adapter(self._model.load_adapter(options.lora))
@@ -50,15 +50,6 @@ class Engine:
             self.close()
             raise
 
-    def _choose_layout(self, *, offloaded: bool) -> Layout:
-        return choose_layout(
-            self.options,
-            context_train=self._model.context_train,
-            kv_bytes_per_token=self._model.kv_bytes_per_token(self.options.kv_type),
-            memory_bytes=max(self._memory_bytes - self._model.size_bytes, 0),
-            offloaded=offloaded,
-        )
-
     @property
     def facts(self) -> dict[str, str | int | float | bool | None]:
         """Provenance: the build and how it runs the model."""
@@ -69,7 +60,7 @@ class Engine:
             "system": str(build["system_info"]),
             "model": self._model.description,
             "template": self.template.family,
-            "gpu_offload": bool(build["gpu_offload"]) and self.options.gpu_layers != 0,
+            "gpu_layers": self.layout.gpu_layers,
             "kv_type": context.kv_type,
             "kv_layout": "unified" if context.unified else "streams",
             "flash_attention": context.flash,
@@ -83,11 +74,6 @@ class Engine:
     def reasons(self) -> bool:
         """Whether the model can think before it answers: an ask with reasoning is an error where it cannot."""
         return self.template.reasoning is not None
-
-    @property
-    def cache_bytes(self) -> int:
-        """Memory that the cache takes; the weights come on top."""
-        return self.layout.context.cells * self._model.kv_bytes_per_token(self.layout.context.kv_type)
 
     @property
     def counters(self) -> Counters:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fare_cli.asks import Answer, Given, Reply, ReplyError
-from fare_cli.engine.admission import EXTRA_SEQUENCES, Admission, Trunk
+from fare_cli.engine.admission import Admission, Trunk
 from fare_cli.engine.native import Context, DecodeError, Row
+from fare_cli.engine.sequences import EXTRA_SEQUENCES
 from fare_cli.engine.slot import Job, Slot
 from fare_cli.engine.turns import Turns
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fare_cli.engine.options import KvType
+from fare_cli.engine.devices import Device
+from fare_cli.engine.options import ContextParams as ContextParams
+from fare_cli.engine.options import GpuSplit, KvType
+from fare_cli.engine.sequences import MAX_SEQUENCES
 from fare_cli.errors import EnvironmentFault, ModelError
 
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
@@ -31,6 +34,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 try:
     import llama_cpp
+    from llama_cpp._ggml import libggml
 except ImportError as error:
     raise EnvironmentFault(
         f"the engine llama-cpp-python cannot be imported: {error}", "install it: pip install llama-cpp-python==0.3.36"
@@ -45,6 +49,9 @@ SYMBOLS = (
     "GGML_TYPE_Q8_0",
     "LLAMA_FLASH_ATTN_TYPE_DISABLED",
     "LLAMA_FLASH_ATTN_TYPE_ENABLED",
+    "LLAMA_SPLIT_MODE_LAYER",
+    "LLAMA_SPLIT_MODE_NONE",
+    "LLAMA_SPLIT_MODE_ROW",
     "ggml_abort_callback",
     "llama_adapter_lora_free",
     "llama_adapter_lora_init",
@@ -73,14 +80,9 @@ SYMBOLS = (
     "llama_model_load_from_file",
     "llama_model_meta_val_str",
     "llama_model_n_ctx_train",
-    "llama_model_n_embd",
-    "llama_model_n_head",
-    "llama_model_n_head_kv",
-    "llama_model_n_layer",
     "llama_model_quantize",
     "llama_model_quantize_default_params",
     "llama_model_imatrix_data",
-    "llama_model_size",
     "llama_n_ctx",
     "llama_print_system_info",
     "llama_sampler_chain_add",
@@ -103,11 +105,31 @@ SYMBOLS = (
     "LLAMA_TOKEN_ATTR_USER_DEFINED",
 )
 
+#: What is used of ggml itself, which llama_cpp loads and does not wrap: types of arguments and of the result
+#: (`ggml-backend.h`).
+_DEVICE_FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
+    "ggml_backend_dev_count": ([], ctypes.c_size_t),
+    "ggml_backend_dev_get": ([ctypes.c_size_t], ctypes.c_void_p),
+    "ggml_backend_dev_type": ([ctypes.c_void_p], ctypes.c_int),
+    "ggml_backend_dev_name": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_description": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_memory": (
+        [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
+        None,
+    ),
+}
+
+#: `GGML_BACKEND_DEVICE_TYPE_GPU`, and `..._IGPU`, which shares the main memory.
+_GPU, _SHARED_GPU = 1, 2
+
+_SPLITS: dict[GpuSplit, int] = {
+    "none": llama_cpp.LLAMA_SPLIT_MODE_NONE,
+    "layer": llama_cpp.LLAMA_SPLIT_MODE_LAYER,
+    "row": llama_cpp.LLAMA_SPLIT_MODE_ROW,
+}
+
 #: `enum ggml_type` of the cache's types.
 _KV_TYPES: dict[KvType, int] = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
-
-#: Most sequences one context can hold (`LLAMA_MAX_SEQ` in llama-cparams.h).
-MAX_SEQUENCES = 256
 
 _complaints: list[str] = []
 _listeners: list[Callable[[str], None]] = []
@@ -143,6 +165,28 @@ def build_info() -> dict[str, str | bool]:
     }
 
 
+def devices() -> list[Device]:
+    """The GPUs that this build can use, in llama.cpp's order, with the memory that is free on each."""
+    ggml = {}
+    for name, (arguments, result) in _DEVICE_FUNCTIONS.items():
+        ggml[name] = getattr(libggml, name)
+        ggml[name].argtypes, ggml[name].restype = arguments, result
+    found = []
+    for index in range(ggml["ggml_backend_dev_count"]()):
+        device = ggml["ggml_backend_dev_get"](index)
+        kind = ggml["ggml_backend_dev_type"](device)
+        if kind not in (_GPU, _SHARED_GPU):
+            continue
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        ggml["ggml_backend_dev_memory"](device, ctypes.byref(free), ctypes.byref(total))
+        names = (ggml[f"ggml_backend_dev_{what}"](device) for what in ("name", "description"))
+        name, description = ((text or b"").decode(errors="replace") for text in names)
+        # On Apple silicon the GPU counts as one with memory of its own, and has the main memory.
+        shares = kind == _SHARED_GPU or sys.platform == "darwin"
+        found.append(Device(name, description, free.value, total.value, shares))
+    return found
+
+
 class DecodeError(Exception):
     """`llama_decode` failed. `code`: 1 no room in the cache, 2 aborted, below 0 invalid input or a failed
     computation."""
@@ -158,9 +202,12 @@ class Model:
     `use_extra_bufts=False` turns the repacked CPU kernels off (and AMX with them). Raises ModelError.
     """
 
-    def __init__(self, path: Path, *, gpu_layers: int = -1, use_extra_bufts: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, gpu_layers: int = -1, gpu_split: GpuSplit = "layer", use_extra_bufts: bool = True
+    ) -> None:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        params.split_mode = _SPLITS[gpu_split]
         params.use_extra_bufts = use_extra_bufts
         _complaints.clear()
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
@@ -186,10 +233,6 @@ class Model:
         return buffer.value.decode(errors="replace")
 
     @property
-    def size_bytes(self) -> int:
-        return int(llama_cpp.llama_model_size(self._model))
-
-    @property
     def has_recurrent_state(self) -> bool:
         """Whether some layer keeps a state that cannot be cut back (Mamba and hybrids)."""
         return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
@@ -197,18 +240,6 @@ class Model:
     @property
     def has_encoder(self) -> bool:
         return bool(llama_cpp.llama_model_has_encoder(self._model))
-
-    def kv_bytes_per_token(self, kv_type: KvType = "f16") -> int:
-        """Bytes of key-value cache per token, sliding windows counted as full."""
-        layers = llama_cpp.llama_model_n_layer(self._model)
-        heads = llama_cpp.llama_model_n_head_kv(self._model)
-        width = llama_cpp.llama_model_n_embd(self._model) // max(llama_cpp.llama_model_n_head(self._model), 1)
-        architecture = self.metadata("general.architecture") or ""
-        key = int(self.metadata(f"{architecture}.attention.key_length") or width)
-        value = int(self.metadata(f"{architecture}.attention.value_length") or width)
-        # A block of 32 values in q8_0 takes 34 bytes (ggml-common.h).
-        values = int(layers * heads * (key + value))
-        return values * 2 if kv_type == "f16" else values * 34 // 32
 
     @property
     def chat_template(self) -> str | None:
@@ -281,21 +312,6 @@ class Model:
         if self._model:
             llama_cpp.llama_model_free(self._model)
             self._model = None
-
-
-@dataclass(frozen=True, slots=True)
-class ContextParams:
-    """Shape of a context. `cells` is the total over all sequences; in streams (`unified` off) a sequence gets its
-    share of them. `outputs` bounds the rows of one decode whose logits are asked for."""
-
-    cells: int
-    sequences: int
-    batch: int
-    outputs: int
-    unified: bool
-    flash: bool
-    threads: int
-    kv_type: KvType = "f16"
 
 
 class Context:

@@ -19,7 +19,7 @@ from fare_cli.gguf.header import Header, Tensor
 _KV_TYPES = {"f16": (2, 1), "q8_0": (34, 32)}
 
 #: llama.cpp rounds the cells of a sequence up to this.
-_CELLS_STEP = 256
+CELLS_STEP = 256
 
 # `LLAMA_MAX_LAYERS`, and more heads, experts or weights in a row than any model has.
 _MOST_LAYERS = 512
@@ -124,6 +124,11 @@ def memory_table(
     ]
 
 
+def layer_count(header: Header) -> int:
+    """The repeating layers of a model; llama.cpp counts its output as one more."""
+    return _read_shape(header).layers
+
+
 def device_bytes(header: Header, layers: int, whole: MemoryPlan) -> int:
     """Bytes that go to the GPU of the `whole` plan when its last `layers` are offloaded.
 
@@ -132,7 +137,7 @@ def device_bytes(header: Header, layers: int, whole: MemoryPlan) -> int:
     """
     if layers <= 0:
         return 0
-    count = _read_shape(header).layers
+    count = layer_count(header)
     repeating = min(layers - 1, count)
     weights = sum(tensor.bytes for tensor in header.tensors if _is_output(tensor))
     if not any(tensor.name == "output.weight" for tensor in header.tensors):
@@ -144,7 +149,7 @@ def device_bytes(header: Header, layers: int, whole: MemoryPlan) -> int:
 
 def layers_that_fit(header: Header, whole: MemoryPlan, free_bytes: int) -> int:
     """The most layers, the output counted, whose weights and cache fit into `free_bytes` of a GPU; 0 if none does."""
-    most = _read_shape(header).layers + 1
+    most = layer_count(header) + 1
     return next((layers for layers in range(most, 0, -1) if device_bytes(header, layers, whole) <= free_bytes), 0)
 
 
@@ -194,7 +199,7 @@ class _CacheShape(NamedTuple):
 
 
 def _padded(cells: int) -> int:
-    return max(-(-cells // _CELLS_STEP), 1) * _CELLS_STEP
+    return max(-(-cells // CELLS_STEP), 1) * CELLS_STEP
 
 
 def _attention_bytes(model: _Shape, cache: _CacheShape, layer: int, kv_type: str) -> int:

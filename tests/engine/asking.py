@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling, Script
-from fare_cli.engine.admission import EXTRA_SEQUENCES
 from fare_cli.engine.engine import Engine
 from fare_cli.engine.native import Context, ContextParams, Model
 from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.sequences import EXTRA_SEQUENCES
 from fare_cli.engine.sizing import Layout
 from fare_cli.engine.slot import Slot
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
+from fare_cli.gguf.memory import MemoryPlan
 
 PAIR = (" [A]", " [B]")
 STEPS = tuple(f" {number}" for number in range(-1, 24))
@@ -66,7 +67,7 @@ def layout(
         flash=flash,
         threads=2,
     )
-    return Layout(params, slots, ctx, even)
+    return Layout(params, slots, ctx, even, gpu_layers=0, plan=MemoryPlan(0, 0, 0, 0))
 
 
 @contextlib.contextmanager

@@ -35,7 +35,15 @@ def test_the_list_of_symbols_is_complete() -> None:
     used = {word.split("(")[0].rstrip(".,)") for word in source.replace("[", " ").split() if "llama_cpp." in word}
     names = {part for word in used for part in word.split("llama_cpp.")[1:]}
     names = {"".join(c for c in name.split(".")[0] if c.isalnum() or c == "_") for name in names}
-    assert names - set(native.SYMBOLS) - {"__version__", "llama_token"} == set()
+    assert names - set(native.SYMBOLS) - {"__version__", "_ggml", "llama_token"} == set()
+
+
+def test_ggml_has_every_function_that_lists_devices() -> None:
+    assert all(hasattr(native.libggml, name) for name in native._DEVICE_FUNCTIONS)
+
+
+def test_a_build_without_gpu_support_lists_no_gpu() -> None:
+    assert native.devices() == [] or native.build_info()["gpu_offload"]
 
 
 def test_a_sequence_out_of_range_is_an_exception(context: Context) -> None:

@@ -46,7 +46,7 @@ def _sizes(path: Path, contexts: list[dict[str, Any]]) -> Iterator[dict[str, int
         # The cache's line is right without an allocation, too: `size = 90.00 MiB (4096 cells, ...`.
         cache = re.findall(r"size = +([\d.]+) MiB \( *\d+ cells", text)
         work = re.findall(r"compute buffer size = +([\d.]+) MiB", text)
-        yield {"weights": model.size_bytes, "kv": _bytes(cache), "compute": _bytes(work)}
+        yield {"weights": llama_cpp.llama_model_size(model.pointer), "kv": _bytes(cache), "compute": _bytes(work)}
     model.close()
 
 
