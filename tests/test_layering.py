@@ -30,7 +30,7 @@ _MAY_IMPORT = {
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
-    "studies": _WAIST | _RECORDS | {"folders", "engine.options", "gguf", "judge", "meta", "run"},
+    "studies": _WAIST | _RECORDS | {"folders", "engine", "gguf", "judge", "meta", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}

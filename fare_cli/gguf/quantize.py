@@ -98,7 +98,7 @@ def quantize(
 ) -> Header:
     """Writes `source` to `target` in a type of TYPES, and gives the header of what was written.
 
-    `target` is there whole and checked, or as it was before. `imatrix` is a file that `studies.importance` wrote;
+    `target` is there whole and checked, or as it was before. `imatrix` is a file of `studies.importance`;
     `say` is told what takes long. Raises UsageError for a source that is no model of full precision (unless
     `allow_requantize`) and for a type that does not suit it, EnvironmentFault for a full disk, ModelError otherwise.
     """
