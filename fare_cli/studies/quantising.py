@@ -265,13 +265,16 @@ def at_chance(verdicts: Sequence[Verdict]) -> str | None:
         if not decided:
             return "the two orders never agree, so that nothing is decided"
         return (
-            f"of the decided verdicts {share_in_words(right)} are right, "
+            f"{right.cases} of {right.of} decided verdicts are right ({_interval_in_words(right)}), "
             f"where the most frequent gold label by itself would be right in {chance:.0%}"
         )
     agreeing = _agreeing(verdicts)
     if agreeing is None or agreeing.interval.low > 0.5:
         return None
-    return f"of the pairs' two orders {share_in_words(agreeing)} agree, where two coins agree in 50%"
+    return (
+        f"the two orders agree in {agreeing.cases} of {agreeing.of} pairs ({_interval_in_words(agreeing)}), "
+        "where two coins would in 50%"
+    )
 
 
 def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> str:
@@ -311,7 +314,11 @@ def share_in_words(found: Proportion) -> str:
     """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
     if found.share is None:
         return "0 of 0"
-    return f"{found.cases} of {found.of} ({found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%})"
+    return f"{found.cases} of {found.of} ({_interval_in_words(found)})"
+
+
+def _interval_in_words(found: Proportion) -> str:
+    return f"{found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%}"
 
 
 def check_lost(report: QuantisingReport, max_invalid: float) -> None:
