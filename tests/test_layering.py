@@ -128,6 +128,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         # Typer itself loads pydantic to read the arguments of a command.
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

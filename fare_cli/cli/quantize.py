@@ -84,8 +84,8 @@ class QuantizeOptions:
         _checking(
             "--fail-on",
             metavar="LIMIT",
-            help="flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies beyond it, with 4 where "
-            "it straddles it; repeatable.",
+            help="Limits such as flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies beyond, "
+            "with 4 where it straddles the limit; repeatable.",
         ),
     ]
     report: Annotated[

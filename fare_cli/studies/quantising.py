@@ -96,7 +96,7 @@ class QuantisingReport:
     def title(self) -> str:
         """For people: what was quantised, and whether it can judge at all."""
         title = f"{self.source.name}, quantised: what became of its verdicts"
-        return title if self.chance is None else f"{title} (a judge at chance on these records)"
+        return title if self.chance is None else f"{title} (a judge no better than chance here)"
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -201,7 +201,9 @@ def judge_records_with(
         return backend
 
     identity = judge.identity(records.task)
-    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}.jsonl"
+    # Replies of a deterministic run must not be mixed with others.
+    kind = "-deterministic" if judge.engine_options.deterministic else ""
+    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}{kind}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan = RunPlan(
         source=records,
@@ -285,7 +287,7 @@ def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> s
     """
     rule = f"at most {tolerated:.1%} of the verdicts flip, by the upper end of the 95% interval"
     if chance is not None:
-        return "No type is recommended: the flips of a judge at chance say nothing about one that judges."
+        return "No type is recommended: flips of a judge no better than chance say nothing about one that judges."
     enough = records_needed(tolerated)
     compared = max((row.comparison.flips.of for row in rows), default=0)
     if compared < enough:

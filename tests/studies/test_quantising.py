@@ -272,6 +272,9 @@ def test_a_copy_of_the_model_flips_nothing_and_a_second_check_asks_nothing(
     anew = check_quantised(subject(model), [subject(small, "Q8_0")], plan, again=True, talk=talk)
     assert len(opened) == 4
     assert anew.quantised[0].standing.records_per_minute is not None
+    strict = [subject(path, type, deterministic=True) for path, type in ((model, "F32"), (small, "Q8_0"))]
+    assert check_quantised(strict[0], strict[1:], plan, talk=talk).judged == 12
+    assert len(opened) == 6
 
 
 def test_records_that_can_be_read_only_once_are_refused(model: Path) -> None:
