@@ -120,7 +120,7 @@ def quantize_command() -> Callable[..., int]:
 
 def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     from fare_cli.cli.console import Console
-    from fare_cli.gguf.quantize import type_named
+    from fare_cli.gguf.quantize import check_source, type_named
     from fare_cli.gguf.store import resolve_model
     from fare_cli.settings import load_settings
 
@@ -130,6 +130,8 @@ def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     console = Console(quiet=judging.quiet)
     check = None if options.check is None else _Check(options, judging, settings, console)
     source = resolve_model(options.model)
+    for type in types:
+        check_source(source.path, type, allow_requantize=options.allow_requantize)
     imatrix = None if options.imatrix is None else _importance(source, options, judging, settings, console)
     made = dict(zip(types, _make(source, types, options, imatrix, settings.threads, console), strict=True))
     if check is None:
@@ -253,13 +255,14 @@ class _Check:
         subjects += [Subject(_open(model, self.settings), type) for type, model in made.items()]
         report = self._judge(subjects[0], subjects[1:])
         self._keep(report, made)
+        if not self.options.as_json:
+            print("\n".join(_table(report)), flush=True)
+            self._say(report)
         found = rulings(report.quantised, self.limits)
         if self.options.as_json:
             print(json.dumps({**report.to_json(), "limits": [_ruling_json(ruling) for ruling in found]}, indent=2))
-        else:
-            print("\n".join(_table(report)))
-            self._say(report, found)
-        sys.stdout.flush()
+        for ruling in found:
+            self.console.say(f"{ruling.type}: {ruling.limit.words} is {_KEPT[ruling.outcome]}: {ruling.words}")
         check_lost(report, self.settings.max_invalid)
         return worst(found)
 
@@ -272,6 +275,8 @@ class _Check:
         shown = ProgressDisplay(self.console, live=sys.stderr.isatty())
 
         def turn(name: str) -> None:
+            # The backend before is closed: a signal while the next one loads must not reach for it.
+            signals.backend = None
             shown.close()
             self.console.say(f"judging with {name}")
 
@@ -306,21 +311,21 @@ class _Check:
         from fare_cli.run.files import write_whole
         from fare_cli.studies.quantising_page import page
 
-        text = page(report)
-        for row, model in zip(report.quantised, made.values(), strict=True):
+        text, values = page(report), report.to_json()
+        for row, model in zip(values["quantised"], made.values(), strict=True):
             write_whole(check_report_file(model.path), text, "report")
-            check = {**report.to_json(), "quantised": report.to_json()["quantised"][report.quantised.index(row)]}
-            write_notes(model.path, read_notes(model.path).model_copy(update={"quantisation_check": check}))
+            notes = read_notes(model.path).model_copy(update={"quantisation_check": {**values, "quantised": row}})
+            write_notes(model.path, notes)
         if self.options.report is not None:
             write_whole(self.options.report, text, "report")
 
-    def _say(self, report: QuantisingReport, found: Sequence[Ruling]) -> None:
+    def _say(self, report: QuantisingReport) -> None:
         if report.chance is not None:
             self.console.say(f"the source was not shown to judge better than chance: {report.chance}")
         self.console.say(report.advice)
-        for ruling in found:
-            kept = {ExitCode.OK: "kept", ExitCode.GATE: "broken", ExitCode.UNDECIDED: "undecided"}[ruling.outcome]
-            self.console.say(f"{ruling.type}: {ruling.limit.words} is {kept}: {ruling.words}")
+
+
+_KEPT = {ExitCode.OK: "kept", ExitCode.GATE: "broken", ExitCode.UNDECIDED: "undecided"}
 
 
 def _ruling_json(ruling: Ruling) -> dict[str, Any]:

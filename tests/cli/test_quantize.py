@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +128,28 @@ def test_an_importance_matrix_makes_another_file_and_is_measured_once(
     other = quantize("tiny-f32", "-t", "Q4_0", "--name", "weighed")
     assert other.returncode == 2
     assert "another file" in other.stderr
+
+
+def test_ctrl_c_while_judging_keeps_the_replies(quantize: Quantize, home: Path, tmp_path: Path) -> None:
+    many = write_pairs(tmp_path / "many.jsonl", 120)
+    check = ("tiny-f32", "-t", "Q8_0", "--check", many, "--task", "pairwise")
+    command = [sys.executable, "-m", "fare_cli", "models", "quantize", *map(str, check)]
+    settings = {"FARE_HOME": str(home), "FARE_THREADS": "1", "FARE_CTX": "2048", "FARE_MODE": "direct"}
+    running = subprocess.Popen(
+        command, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # The second model is at work once its journal grows.
+    deadline = time.monotonic() + 60
+    journals: list[Path] = []
+    while time.monotonic() < deadline and (len(journals) < 2 or not all(file.stat().st_size for file in journals)):
+        time.sleep(0.02)
+        journals = list((home / "cache" / "checks").glob("*.jsonl"))
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert out == ""
+    assert "the same command goes on from there" in err
+    assert sum(file.read_text().count("\n") for file in journals) > 240
 
 
 @pytest.mark.parametrize(
