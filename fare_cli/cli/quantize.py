@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fare_cli.asks import Backend
     from fare_cli.cli.console import Console
     from fare_cli.gguf.store import ModelFile
+    from fare_cli.judge import Judge
     from fare_cli.settings import Settings
     from fare_cli.studies.limits import Limit, Ruling
     from fare_cli.studies.quantising import QuantisingReport, Subject
@@ -59,6 +60,14 @@ class QuantizeOptions:
     allow_requantize: Annotated[
         bool, typer.Option("--allow-requantize", help="Take a source that is quantised already, errors and all.")
     ]
+    imatrix: Annotated[
+        Path | None,
+        typer.Option(
+            "--imatrix",
+            metavar="FILE",
+            help="Be most careful with the weights that matter on these records (not those of --check).",
+        ),
+    ]
     force: Annotated[bool, typer.Option("--force", help="Replace a file of the same name.")]
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -68,15 +77,15 @@ class QuantizeOptions:
     ]
     task: Annotated[
         Literal["pairwise", "step", "verify", "score"] | None,
-        _checking("--task", metavar="pairwise|step|verify|score", help="What the records of --check are."),
+        _checking("--task", metavar="pairwise|step|verify|score", help="What the records are."),
     ]
     fail_on: Annotated[
         list[str],
         _checking(
             "--fail-on",
             metavar="LIMIT",
-            help="flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies beyond it, with 4 where "
-            "it straddles it; repeatable.",
+            help="Limits such as flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies beyond, "
+            "with 4 where it straddles the limit; repeatable.",
         ),
     ]
     report: Annotated[
@@ -111,7 +120,7 @@ def quantize_command() -> Callable[..., int]:
 
 def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     from fare_cli.cli.console import Console
-    from fare_cli.gguf.quantize import type_named
+    from fare_cli.gguf.quantize import check_source, type_named
     from fare_cli.gguf.store import resolve_model
     from fare_cli.settings import load_settings
 
@@ -121,7 +130,10 @@ def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     console = Console(quiet=judging.quiet)
     check = None if options.check is None else _Check(options, judging, settings, console)
     source = resolve_model(options.model)
-    made = dict(zip(types, _make(source, types, options, settings.threads, console), strict=True))
+    for type in types:
+        check_source(source.path, type, allow_requantize=options.allow_requantize)
+    imatrix = None if options.imatrix is None else _importance(source, options, judging, settings, console)
+    made = dict(zip(types, _make(source, types, options, imatrix, settings.threads, console), strict=True))
     if check is None:
         _print_models(made, options.as_json)
         return ExitCode.OK
@@ -134,18 +146,56 @@ def _check_options(options: QuantizeOptions, types: Sequence[str]) -> None:
     if options.name is not None and ("/" in options.name or options.name.startswith(".")):
         raise UsageError(f"--name {options.name}: a plain name is wanted", "-o FILE writes anywhere")
     if options.check is None:
-        for name in ("task", "fail_on", "report", "again"):
+        for name in ("fail_on", "report", "again"):
             if getattr(options, name):
                 raise UsageError(f"--{name.replace('_', '-')} is about --check", "name the records with --check FILE")
-        return
-    if options.task is None:
-        raise UsageError("--check needs --task", "for example --task pairwise")
+    if (options.check or options.imatrix) and options.task is None:
+        raise UsageError("--task is missing: what the records are", "for example --task pairwise")
+    if options.task and not (options.check or options.imatrix):
+        raise UsageError("--task says what records are, and there are none", "name them with --check or --imatrix")
+    if options.check and options.imatrix and options.check.resolve() == options.imatrix.resolve():
+        raise UsageError(
+            "--imatrix and --check name the same records",
+            "a model is not checked on what it was fitted to: split the file",
+        )
     if options.report is not None and not options.report.absolute().parent.is_dir():
         raise InputError(f"the folder of --report {options.report} does not exist")
 
 
+def _open(model: ModelFile, settings: Settings) -> Judge:
+    from fare_cli.judge import Judge
+
+    return Judge.open(
+        model.path,
+        options=settings.judging_options(),
+        prompts_dir=settings.prompts,
+        lora=settings.lora,
+        ctx=settings.ctx,
+        slots=settings.slots,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+        deterministic=settings.deterministic,
+    )
+
+
+def _importance(
+    source: ModelFile, options: QuantizeOptions, judging: JudgeOptions, settings: Settings, console: Console
+) -> Path:
+    from fare_cli.cli.source import input_plan
+    from fare_cli.studies.importance import importance_file
+
+    assert options.task is not None
+    records = input_plan(options.task, replace(judging, inputs=[str(options.imatrix)]))
+    return importance_file(_open(source, settings), records, say=console.say)
+
+
 def _make(
-    source: ModelFile, types: Sequence[str], options: QuantizeOptions, threads: int | None, console: Console
+    source: ModelFile,
+    types: Sequence[str],
+    options: QuantizeOptions,
+    imatrix: Path | None,
+    threads: int | None,
+    console: Console,
 ) -> list[ModelFile]:
     from fare_cli.gguf.variant import make_variant, variant_path
 
@@ -157,6 +207,7 @@ def _make(
                 source,
                 target,
                 type,
+                imatrix=imatrix,
                 threads=threads,
                 allow_requantize=options.allow_requantize,
                 force=options.force,
@@ -198,39 +249,22 @@ class _Check:
         """Judges, prints, keeps the report; gives the exit code of the limits."""
         from fare_cli.gguf.header import read_header
         from fare_cli.studies.limits import rulings, worst
-        from fare_cli.studies.quantising import check_lost
+        from fare_cli.studies.quantising import Subject, check_lost
 
-        subjects = [self._subject(source, read_header(source.path).quantisation)]
-        subjects += [self._subject(model, type) for type, model in made.items()]
+        subjects = [Subject(_open(source, self.settings), read_header(source.path).quantisation)]
+        subjects += [Subject(_open(model, self.settings), type) for type, model in made.items()]
         report = self._judge(subjects[0], subjects[1:])
         self._keep(report, made)
+        if not self.options.as_json:
+            print("\n".join(_table(report)), flush=True)
+            self._say(report)
         found = rulings(report.quantised, self.limits)
         if self.options.as_json:
             print(json.dumps({**report.to_json(), "limits": [_ruling_json(ruling) for ruling in found]}, indent=2))
-        else:
-            print("\n".join(_table(report)))
-            self._say(report, found)
-        sys.stdout.flush()
+        for ruling in found:
+            self.console.say(f"{ruling.type}: {ruling.limit.words} is {_KEPT[ruling.outcome]}: {ruling.words}")
         check_lost(report, self.settings.max_invalid)
         return worst(found)
-
-    def _subject(self, model: ModelFile, type: str) -> Subject:
-        from fare_cli.judge import Judge
-        from fare_cli.studies.quantising import Subject
-
-        settings = self.settings
-        judge = Judge.open(
-            model.path,
-            options=settings.judging_options(),
-            prompts_dir=settings.prompts,
-            lora=settings.lora,
-            ctx=settings.ctx,
-            slots=settings.slots,
-            threads=settings.threads,
-            gpu_layers=settings.gpu_layers,
-            deterministic=settings.deterministic,
-        )
-        return Subject(judge, type)
 
     def _judge(self, source: Subject, quantised: Sequence[Subject]) -> QuantisingReport:
         from fare_cli.cli.console import ProgressDisplay
@@ -241,6 +275,8 @@ class _Check:
         shown = ProgressDisplay(self.console, live=sys.stderr.isatty())
 
         def turn(name: str) -> None:
+            # The backend before is closed: a signal while the next one loads must not reach for it.
+            signals.backend = None
             shown.close()
             self.console.say(f"judging with {name}")
 
@@ -275,21 +311,21 @@ class _Check:
         from fare_cli.run.files import write_whole
         from fare_cli.studies.quantising_page import page
 
-        text = page(report)
-        for row, model in zip(report.quantised, made.values(), strict=True):
+        text, values = page(report), report.to_json()
+        for row, model in zip(values["quantised"], made.values(), strict=True):
             write_whole(check_report_file(model.path), text, "report")
-            check = {**report.to_json(), "quantised": report.to_json()["quantised"][report.quantised.index(row)]}
-            write_notes(model.path, read_notes(model.path).model_copy(update={"quantisation_check": check}))
+            notes = read_notes(model.path).model_copy(update={"quantisation_check": {**values, "quantised": row}})
+            write_notes(model.path, notes)
         if self.options.report is not None:
             write_whole(self.options.report, text, "report")
 
-    def _say(self, report: QuantisingReport, found: Sequence[Ruling]) -> None:
+    def _say(self, report: QuantisingReport) -> None:
         if report.chance is not None:
             self.console.say(f"the source was not shown to judge better than chance: {report.chance}")
         self.console.say(report.advice)
-        for ruling in found:
-            kept = {ExitCode.OK: "kept", ExitCode.GATE: "broken", ExitCode.UNDECIDED: "undecided"}[ruling.outcome]
-            self.console.say(f"{ruling.type}: {ruling.limit.words} is {kept}: {ruling.words}")
+
+
+_KEPT = {ExitCode.OK: "kept", ExitCode.GATE: "broken", ExitCode.UNDECIDED: "undecided"}
 
 
 def _ruling_json(ruling: Ruling) -> dict[str, Any]:

@@ -53,6 +53,7 @@ SYMBOLS = (
     "LLAMA_SPLIT_MODE_NONE",
     "LLAMA_SPLIT_MODE_ROW",
     "ggml_abort_callback",
+    "ggml_backend_sched_eval_callback",
     "llama_adapter_lora_free",
     "llama_adapter_lora_init",
     "llama_backend_init",
@@ -317,10 +318,15 @@ class Model:
 class Context:
     """A key-value cache and its decoder. Rows are token, position, one sequence, and whether logits are wanted.
 
+    `observe` sees the graph at work (`ggml_backend_sched_eval_callback`): it is asked for the address of every node
+    whether it wants it, and called again once a node that it wanted is computed; False then ends the decode.
+
     Raises ModelError if the context cannot be made (mostly memory).
     """
 
-    def __init__(self, model: Model, params: ContextParams) -> None:
+    def __init__(
+        self, model: Model, params: ContextParams, *, observe: Callable[[int, bool], bool] | None = None
+    ) -> None:
         if not 1 <= params.sequences <= MAX_SEQUENCES:
             raise ValueError(f"{params.sequences} sequences: llama.cpp takes 1 to {MAX_SEQUENCES}")
         native = llama_cpp.llama_context_default_params()
@@ -342,6 +348,11 @@ class Context:
         self._abort_flag = ctypes.c_bool(False)
         self._abort_callback = llama_cpp.ggml_abort_callback(lambda _data: self._abort_flag.value)
         native.abort_callback = self._abort_callback
+        if observe is not None:
+            self._observer = llama_cpp.ggml_backend_sched_eval_callback(lambda node, ask, _data: observe(node, ask))
+            native.cb_eval = self._observer
+            # What is observed must lie in main memory.
+            native.offload_kqv = native.op_offload = False
         self._context = llama_cpp.llama_init_from_model(model.pointer, native)
         if not self._context:
             raise ModelError(

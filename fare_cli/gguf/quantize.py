@@ -98,12 +98,11 @@ def quantize(
 ) -> Header:
     """Writes `source` to `target` in a type of TYPES, and gives the header of what was written.
 
-    `target` is there whole and checked, or as it was before. `imatrix` is a file that `studies.importance` wrote;
+    `target` is there whole and checked, or as it was before. `imatrix` is a file of `studies.importance`;
     `say` is told what takes long. Raises UsageError for a source that is no model of full precision (unless
     `allow_requantize`) and for a type that does not suit it, EnvironmentFault for a full disk, ModelError otherwise.
     """
-    header = read_header(source)
-    _check_source(source, header, type, allow_requantize)
+    header = check_source(source, type, allow_requantize=allow_requantize)
     _check_disk(target, header, type)
     begun = time.monotonic()
     try:
@@ -134,6 +133,28 @@ def quantize(
     return written
 
 
+def check_source(source: Path, type: str, *, allow_requantize: bool = False) -> Header:
+    """The header of a file that can be quantised to `type`. Raises UsageError where it cannot, ModelError where it is
+    no model at all."""
+    header = read_header(source)
+    if header.metadata.get("general.type") == "adapter":
+        raise UsageError(f"{source} is an adapter, not a model", "quantise the model that it stands on")
+    if type == "MXFP4_MOE" and not header.metadata.get(f"{header.architecture}.expert_count"):
+        raise UsageError(
+            f"MXFP4_MOE is for mixtures of experts, and {source.name} has no experts",
+            "Q4_K_M is as small; or take Q8_0",
+        )
+    # The experts of gpt-oss are published in MXFP4; this type leaves them as they are.
+    kept = {"MXFP4"} if type == "MXFP4_MOE" else set()
+    quantised = sorted({tensor.type for tensor in header.tensors} - _NOT_QUANTISED - kept)
+    if quantised and not allow_requantize:
+        raise UsageError(
+            f"{source.name} is quantised already ({', '.join(quantised)}); again would add new errors to its own",
+            "take the F16 or BF16 file of this model; --allow-requantize does it all the same",
+        )
+    return header
+
+
 def stand_ins(header: Header, type: str) -> StandIns | None:
     """What a model quantised to `type` holds in other types. None where everything fitted."""
     if type in _BLOCK_32:
@@ -152,24 +173,6 @@ def bits_per_weight(header: Header) -> float:
 
 def _does_not_fit(tensor: Tensor) -> bool:
     return len(tensor.shape) > 1 and tensor.shape[0] % _BLOCK != 0
-
-
-def _check_source(source: Path, header: Header, type: str, allow_requantize: bool) -> None:
-    if header.metadata.get("general.type") == "adapter":
-        raise UsageError(f"{source} is an adapter, not a model", "quantise the model that it stands on")
-    if type == "MXFP4_MOE" and not header.metadata.get(f"{header.architecture}.expert_count"):
-        raise UsageError(
-            f"MXFP4_MOE is for mixtures of experts, and {source.name} has no experts",
-            "Q4_K_M is as small; or take Q8_0",
-        )
-    # The experts of gpt-oss are published in MXFP4; this type leaves them as they are.
-    kept = {"MXFP4"} if type == "MXFP4_MOE" else set()
-    quantised = sorted({tensor.type for tensor in header.tensors} - _NOT_QUANTISED - kept)
-    if quantised and not allow_requantize:
-        raise UsageError(
-            f"{source.name} is quantised already ({', '.join(quantised)}); again would add new errors to its own",
-            "take the F16 or BF16 file of this model; --allow-requantize does it all the same",
-        )
 
 
 def _check_disk(target: Path, header: Header, type: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -40,7 +39,7 @@ def make_variant(
     """
     origin = f"quantize:{source.name} {type} sha256:{source.sha256}"
     if imatrix is not None:
-        origin += f" imatrix:{hashlib.sha256(imatrix.read_bytes()).hexdigest()[:16]}"
+        origin += f" imatrix:{imatrix.stem}"
     if target.exists():
         if target.samefile(source.path):
             raise UsageError(f"{target} is the model that is to be quantised", "choose another name")

@@ -97,7 +97,7 @@ class QuantisingReport:
     def title(self) -> str:
         """For people: what was quantised, and whether it can judge at all."""
         title = f"{self.source.name}, quantised: what became of its verdicts"
-        return title if self.chance is None else f"{title} (a judge at chance on these records)"
+        return title if self.chance is None else f"{title} (a judge no better than chance here)"
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -202,7 +202,9 @@ def judge_records_with(
         return backend
 
     identity = judge.identity(records.task)
-    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}.jsonl"
+    # Replies of a deterministic run must not be mixed with others.
+    kind = "-deterministic" if judge.engine_options.deterministic else ""
+    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}{kind}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan = RunPlan(
         source=records,
@@ -266,13 +268,16 @@ def at_chance(verdicts: Sequence[Verdict]) -> str | None:
         if not decided:
             return "the two orders never agree, so that nothing is decided"
         return (
-            f"of the decided verdicts {share_in_words(right)} are right, "
+            f"{right.cases} of {right.of} decided verdicts are right ({_interval_in_words(right)}), "
             f"where the most frequent gold label by itself would be right in {chance:.0%}"
         )
     agreeing = _agreeing(verdicts)
     if agreeing is None or agreeing.interval.low > 0.5:
         return None
-    return f"of the pairs' two orders {share_in_words(agreeing)} agree, where two coins agree in 50%"
+    return (
+        f"the two orders agree in {agreeing.cases} of {agreeing.of} pairs ({_interval_in_words(agreeing)}), "
+        "where two coins would in 50%"
+    )
 
 
 def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> str:
@@ -283,7 +288,7 @@ def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> s
     """
     rule = f"at most {tolerated:.1%} of the verdicts flip, by the upper end of the 95% interval"
     if chance is not None:
-        return "No type is recommended: the flips of a judge at chance say nothing about one that judges."
+        return "No type is recommended: flips of a judge no better than chance say nothing about one that judges."
     enough = records_needed(tolerated)
     compared = max((row.comparison.flips.of for row in rows), default=0)
     if compared < enough:
@@ -312,7 +317,11 @@ def share_in_words(found: Proportion) -> str:
     """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
     if found.share is None:
         return "0 of 0"
-    return f"{found.cases} of {found.of} ({found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%})"
+    return f"{found.cases} of {found.of} ({_interval_in_words(found)})"
+
+
+def _interval_in_words(found: Proportion) -> str:
+    return f"{found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%}"
 
 
 def check_lost(report: QuantisingReport, max_invalid: float) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +114,44 @@ def test_a_limit_decides_the_exit_code(quantize: Quantize, pairs: Path) -> None:
     assert "kappa=0.99 is " in broken.stderr
 
 
+def test_an_importance_matrix_makes_another_file_and_is_measured_once(
+    quantize: Quantize, home: Path, pairs: Path
+) -> None:
+    plain = quantize("tiny-f32", "-t", "Q4_0")
+    weighed = quantize("tiny-f32", "-t", "Q4_0", "--name", "weighed", "--imatrix", pairs, "--task", "pairwise")
+    assert (plain.returncode, weighed.returncode) == (0, 0), weighed.stderr
+    assert "measured on 12 prompts" in weighed.stderr
+    files = [home / "models" / f"{name}-q4_0.gguf" for name in ("tiny", "weighed")]
+    assert files[0].stat().st_size != files[1].stat().st_size or files[0].read_bytes() != files[1].read_bytes()
+    again = quantize("tiny-f32", "-t", "Q4_1", "--name", "weighed", "--imatrix", pairs, "--task", "pairwise")
+    assert "known from before" in again.stderr
+    other = quantize("tiny-f32", "-t", "Q4_0", "--name", "weighed")
+    assert other.returncode == 2
+    assert "another file" in other.stderr
+
+
+def test_ctrl_c_while_judging_keeps_the_replies(quantize: Quantize, home: Path, tmp_path: Path) -> None:
+    many = write_pairs(tmp_path / "many.jsonl", 120)
+    check = ("tiny-f32", "-t", "Q8_0", "--check", many, "--task", "pairwise")
+    command = [sys.executable, "-m", "fare_cli", "models", "quantize", *map(str, check)]
+    settings = {"FARE_HOME": str(home), "FARE_THREADS": "1", "FARE_CTX": "2048", "FARE_MODE": "direct"}
+    running = subprocess.Popen(
+        command, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # The second model is at work once its journal grows.
+    deadline = time.monotonic() + 60
+    journals: list[Path] = []
+    while time.monotonic() < deadline and (len(journals) < 2 or not all(file.stat().st_size for file in journals)):
+        time.sleep(0.02)
+        journals = list((home / "cache" / "checks").glob("*.jsonl"))
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert out == ""
+    assert "the same command goes on from there" in err
+    assert sum(file.read_text().count("\n") for file in journals) > 240
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -119,7 +159,9 @@ def test_a_limit_decides_the_exit_code(quantize: Quantize, pairs: Path) -> None:
         (["-t", "Q8_0", "-t", "Q4_0", "-o", "x.gguf"], "-o names one file"),
         (["-t", "Q8_0", "--name", "a/b"], "a plain name is wanted"),
         (["-t", "Q8_0", "--fail-on", "flips=2%"], "--fail-on is about --check"),
-        (["-t", "Q8_0", "--check", "x.jsonl"], "--check needs --task"),
+        (["-t", "Q8_0", "--check", "x.jsonl"], "--task is missing"),
+        (["-t", "Q8_0", "--task", "step"], "there are none"),
+        (["-t", "Q8_0", "--check", "x", "--imatrix", "./x", "--task", "step"], "the same records"),
         (["-t", "Q8_0", "--check", "none.jsonl", "--task", "step"], "none.jsonl"),
         (["-t", "Q8_0", "--check", "-", "--task", "step"], "only once"),
         (["-t", "Q8_0", "--check", "x", "--task", "step", "--report", "no/x.html"], "folder of --report"),

@@ -199,19 +199,26 @@ def test_a_judge_at_chance_is_said_to_be(
     assert (at_chance(judged(judge, lines, options)) is not None) is is_at_chance
 
 
+def test_a_little_more_than_half_right_of_few_records_is_not_shown_to_be_above_chance() -> None:
+    verdicts = judged(SimulatedJudge(right_label, accuracy=0.58, seed=3), records(60))
+    assert 31 <= sum(bool(one.correct) for one in verdicts) <= 37
+    assert at_chance(verdicts) is not None
+
+
 def row(type: str, cases: int, of: int, size: int, speed: float | None = None) -> Quantised:
     standing = Standing(type, type, type, size, "0", 4.0, 0, None, None, speed, speed)
     return Quantised(standing, Comparison(proportion(cases, of), None, None, None, None, 0))
 
 
 def test_the_smallest_type_that_was_shown_to_flip_little_is_recommended() -> None:
-    rows = [row("Q8_0", 0, 400, 9, 50), row("Q4_K_M", 8, 400, 5, 60), row("Q4_0", 30, 400, 4, 90)]
+    # Q4_0 flips less than 5%, but its interval does not end below.
+    rows = [row("Q8_0", 0, 400, 9, 50), row("Q4_K_M", 8, 400, 5, 60), row("Q4_0", 15, 400, 4, 90)]
     assert advise(rows, 0.05, None).startswith("Q4_K_M is recommended")
     assert "fastest" not in advise(rows, 0.05, None)
     faster = [row("Q8_0", 0, 400, 9, 80), *rows[1:]]
     assert advise(faster, 0.05, None).endswith("The fastest of those here is Q8_0.")
     assert advise(rows, 0.01, None).startswith("Q8_0 is recommended")
-    assert "The nearest is Q4_0, 30 of 400" in advise(rows[2:], 0.05, None)
+    assert "The nearest is Q4_0, 15 of 400" in advise(rows[2:], 0.05, None)
     assert advise(rows, 0.05, "a reason").startswith("No type is recommended")
 
 
@@ -265,6 +272,9 @@ def test_a_copy_of_the_model_flips_nothing_and_a_second_check_asks_nothing(
     anew = check_quantised(subject(model), [subject(small, "Q8_0")], plan, again=True, talk=talk)
     assert len(opened) == 4
     assert anew.quantised[0].standing.records_per_minute is not None
+    strict = [subject(path, type, deterministic=True) for path, type in ((model, "F32"), (small, "Q8_0"))]
+    assert check_quantised(strict[0], strict[1:], plan, talk=talk).judged == 12
+    assert len(opened) == 6
 
 
 def test_records_that_can_be_read_only_once_are_refused(model: Path) -> None:
