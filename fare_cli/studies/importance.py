@@ -13,11 +13,11 @@ from typing import Any
 
 from fare_cli.asks import Ask
 from fare_cli.engine.probe import remembered_probe
-from fare_cli.engine.sizing import usable_cores
 from fare_cli.errors import EnvironmentFault, InvalidRecordsError
 from fare_cli.folders import cache_folder
 from fare_cli.judge import Judge
-from fare_cli.run.runner import InputPlan, read_items
+from fare_cli.machine import usable_cores
+from fare_cli.run.reader import InputPlan, read_items
 from fare_cli.studies.quantising import check_rereadable
 
 _SAY_EVERY_S = 10.0

@@ -19,6 +19,7 @@ from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.place import only_one, writing_to
 from fare_cli.gguf.fetch.reference import HubFiles, Wanted, installed_file_names, wanted
 from fare_cli.gguf.fetch.transfer import Remote, Show, bytes_missing, check_space, clear_parts, is_here, part_file
+from fare_cli.gguf.model_prompts import install_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder
 
@@ -135,14 +136,18 @@ def _installed(want: Wanted, offer: Offer, accept: Accept, again: str, say: Say)
         _see_free(want, offer, first)
         see_accepted(offer.origin, offer.terms, accept, again)
         say(f"{offer.source}, licence: {offer.terms.licence}")
+    came = False
     with only_one(_lock_of(want.name), say):
         if not _all_here(offer, targets):
             _bring(offer, targets)
             if any(remote.sha256 is None and remote.git_sha1 is None for remote in offer.remotes):
                 say("no checksum of it was known beforehand; that of what came is kept in the notes beside it")
+            came = True
         sha256 = _model_sha256(targets)
         parts = [path.name for path in targets[1:]]
         _note(first, offer.source, offer.terms.licence, sha256, parts=parts, model=want.model)
+        if came and offer.card is not None:
+            _take_prompts(first, say)
     return ModelFile(first, want.name, sha256)
 
 
@@ -171,6 +176,14 @@ def _see_free(want: Wanted, offer: Offer, target: Path) -> None:
             f"another model is installed as {want.name}" + (f", from {source}" if source else ""),
             f"choose another name with --name, or remove that one with: fare models remove {want.name}",
         )
+
+
+def _take_prompts(model_path: Path, say: Say) -> None:
+    """Makes the prompts in a model's card those that it is asked with; a card that cannot be read changes nothing."""
+    try:
+        install_card_prompts(card_file(model_path), model_path, say)
+    except UsageError as error:
+        say(f"prompts: none were taken from the card: {error.message}")
 
 
 def _bring(offer: Offer, targets: Sequence[Path]) -> None:
