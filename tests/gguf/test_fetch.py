@@ -12,7 +12,7 @@ import pytest
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.catalog import catalog
-from fare_cli.gguf.fetch import pull
+from fare_cli.gguf.fetch import PullOptions, pull
 from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.store import resolve_model
 
@@ -78,6 +78,17 @@ def test_another_file_under_the_name_is_replaced_only_by_the_right_one(home: Pat
         pull("smollm2", file=wrong)
     assert wrong.read_bytes() == b"GGUF and something else"
     assert pull("smollm2", file=smollm2_path).path.stat().st_size == catalog()["smollm2"].bytes
+
+
+def test_a_model_of_one_s_own_is_not_replaced(home: Path, smollm2_path: Path) -> None:
+    own = home / "models" / "my-judge.gguf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"GGUF and something else")
+    with pytest.raises(UsageError, match="another model is installed as my-judge"):
+        pull("smollm2", file=smollm2_path, options=PullOptions(name="my-judge"))
+    assert own.read_bytes() == b"GGUF and something else"
+    with pytest.raises(UsageError, match="not that of smollm2 in the catalog"):
+        pull("smollm2", file=smollm2_path, options=PullOptions(sha256="0" * 64))
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", bytes(catalog()["smollm2"].bytes), bytes(200_000_000)])

