@@ -53,7 +53,7 @@ def layout(*, slots: int, unified: bool = False, ctx: int = 1024, even: bool = F
         cells=ctx * sequences,
         sequences=sequences,
         batch=512,
-        outputs=max(64, slots + 1),
+        outputs=max(64, sequences),
         unified=unified,
         flash=flash,
         threads=2,
