@@ -329,6 +329,8 @@ class Context:
     ) -> None:
         if not 1 <= params.sequences <= MAX_SEQUENCES:
             raise ValueError(f"{params.sequences} sequences: llama.cpp takes 1 to {MAX_SEQUENCES}")
+        if params.outputs < params.sequences:
+            raise ValueError(f"{params.outputs} output rows: at least one for each of {params.sequences} sequences")
         native = llama_cpp.llama_context_default_params()
         native.n_ctx = params.cells
         native.n_batch = native.n_ubatch = params.batch

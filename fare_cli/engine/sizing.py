@@ -31,7 +31,7 @@ from fare_cli.machine import memory, usable_cores
 #: Tokens of the largest prompt piece, and rows of the largest decode.
 BATCH_TOKENS = 512
 
-#: Rows of one decode whose logits can be asked for, where slots do not need more.
+#: Rows of one decode whose logits can be asked for, where sequences do not need more.
 OUTPUT_ROWS = 64
 
 #: Asks served side by side when nothing was said.
@@ -98,8 +98,12 @@ def layout_for(path: Path, options: EngineOptions) -> Layout:
     Raises ModelError for a model that does not fit, with what would, and for a file that is no model; UsageError for
     sizes that no machine could have.
     """
-    devices = find_devices() if options.gpu_layers != 0 else []
-    return choose_layout(options, read_header(path), Room(memory().available_bytes, devices), name=str(path))
+    return choose_layout(options, read_header(path), room_now(options), name=str(path))
+
+
+def room_now(options: EngineOptions) -> Room:
+    """What this machine has free now; its GPUs are left out where the options do without them."""
+    return Room(memory().available_bytes, find_devices() if options.gpu_layers != 0 else ())
 
 
 def choose_layout(options: EngineOptions, header: Header, room: Room, *, name: str = "the model") -> Layout:
@@ -275,7 +279,7 @@ class _Choices:
             cells=cells,
             sequences=slots + EXTRA_SEQUENCES,
             batch=options.batch or BATCH_TOKENS,
-            outputs=max(OUTPUT_ROWS, slots + 1),
+            outputs=max(OUTPUT_ROWS, slots + EXTRA_SEQUENCES),
             unified=unified,
             flash=self._flash,
             threads=options.threads or usable_cores(),

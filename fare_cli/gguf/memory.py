@@ -98,7 +98,7 @@ def plan(
     kv = sum(_attention_bytes(model, cache, layer, kv_type) for layer in range(model.layers))
     kv += sum(model.state_bytes) * sequences
     logits = 4 * max(outputs, sequences) * model.vocabulary
-    return MemoryPlan(weights, kv, _compute_bytes(model, cache, outputs, flash=flash), logits)
+    return MemoryPlan(weights, kv, _compute_bytes(model, cache, sequences, outputs, flash=flash), logits)
 
 
 def kv_bytes_per_token(header: Header, kv_type: str = "f16") -> int:
@@ -174,6 +174,7 @@ class _Shape:
     windows: tuple[bool, ...]
     window: int
     state_bytes: tuple[int, ...]
+    state_width: int
     feed_forward: int
     experts_used: int
     expert_feed_forward: int
@@ -208,9 +209,9 @@ def _attention_bytes(model: _Shape, cache: _CacheShape, layer: int, kv_type: str
     return model.kv_values[layer] * cells * size // values
 
 
-def _compute_bytes(model: _Shape, cache: _CacheShape, outputs: int, *, flash: bool) -> int:
-    """The work space at its peak, which lies in attention, in a feed-forward block or at the logits. Activations are
-    32-bit floats."""
+def _compute_bytes(model: _Shape, cache: _CacheShape, sequences: int, outputs: int, *, flash: bool) -> int:
+    """The work space at its peak, which lies in attention, in a recurrent layer, in a feed-forward block or at the
+    logits. Activations are 32-bit floats."""
     rows = cache.rows
     masks = rows * (cache.full + (cache.windowed if any(model.windows) else 0)) * (2 if flash else 4)
     stream, query, cached = 4 * rows * model.width, 4 * rows * model.heads * model.key, 2 * rows * max(model.kv_values)
@@ -221,7 +222,8 @@ def _compute_bytes(model: _Shape, cache: _CacheShape, outputs: int, *, flash: bo
     attention = masks + scores + 3 * stream + 2 * query + 2 * cached
     feed_forward = masks + 4 * stream + 3 * hidden
     ending = read * (model.vocabulary + model.width) + stream * (1 + max(model.experts_used, 1))
-    return max(attention, feed_forward, ending)
+    recurrent = 4 * rows * 8 * model.state_width + sequences * max(model.state_bytes)
+    return max(attention, recurrent, feed_forward, ending)
 
 
 class _Reader:
@@ -295,6 +297,7 @@ def _read_shape(header: Header) -> _Shape:
         windows=windows,
         window=window,
         state_bytes=tuple(_state_bytes(reader, width) if recurs else 0 for recurs in recurrent),
+        state_width=reader.number("ssm.inner_size", width) if any(recurrent) else 0,
         feed_forward=reader.number("feed_forward_length", 0),
         experts_used=reader.number("expert_used_count", 0),
         expert_feed_forward=reader.number("expert_feed_forward_length", reader.number("feed_forward_length", 0)),

@@ -62,7 +62,7 @@ def layout(
         cells=cells or ctx * sequences,
         sequences=sequences,
         batch=512,
-        outputs=max(64, slots + 1),
+        outputs=max(64, sequences),
         unified=unified,
         flash=flash,
         threads=2,

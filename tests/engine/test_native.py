@@ -53,6 +53,14 @@ def test_a_sequence_out_of_range_is_an_exception(context: Context) -> None:
         context.branch(0, 4)
 
 
+def test_fewer_output_rows_than_sequences_are_an_exception(tiny: Callable[[str], Path]) -> None:
+    model = Model(tiny("qwen3"), gpu_layers=0)
+    params = ContextParams(cells=1024, sequences=4, batch=64, outputs=3, unified=True, flash=True, threads=1)
+    with pytest.raises(ValueError, match="output rows"):
+        Context(model, params)
+    model.close()
+
+
 def test_too_many_rows_are_an_exception(context: Context) -> None:
     with pytest.raises(ValueError, match="at most 64"):
         context.decode([1] * 65, range(65), [0] * 65, [False] * 65)

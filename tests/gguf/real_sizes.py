@@ -49,16 +49,12 @@ def write_fare_8b(path: Path, *, small: bool = True) -> Path:
 
     writer = GGUFWriter(path, "qwen3")
     writer.add_file_type(15 if small else 7)
-    writer.add_block_count(layers)
-    writer.add_context_length(40_960)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(feed_forward)
+    _add_dimensions(writer, layers, 40_960, width, feed_forward)
     writer.add_head_count(32)
     writer.add_head_count_kv(8)
     writer.add_key_length(128)
     writer.add_value_length(128)
     writer.add_rope_freq_base(1_000_000.0)
-    writer.add_layer_norm_rms_eps(1e-6)
     _add_vocabulary(writer, "qwen2", tokens)
     return _finish(writer, path, tensors())
 
@@ -92,10 +88,7 @@ def write_fare_20b(path: Path) -> Path:
 
     writer = GGUFWriter(path, "gpt-oss")
     writer.add_file_type(38)
-    writer.add_block_count(layers)
-    writer.add_context_length(131_072)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(width)
+    _add_dimensions(writer, layers, 131_072, width, width)
     writer.add_head_count(heads)
     writer.add_head_count_kv(8)
     writer.add_key_length(64)
@@ -105,9 +98,96 @@ def write_fare_20b(path: Path) -> Path:
     writer.add_expert_used_count(4)
     writer.add_expert_feed_forward_length(width)
     writer.add_rope_freq_base(150_000.0)
-    writer.add_layer_norm_rms_eps(1e-5)
     _add_vocabulary(writer, "gpt-4o", tokens)
     return _finish(writer, path, tensors())
+
+
+def write_gemma3_4b(path: Path) -> Path:
+    """Gemma-3-4B in Q8_0: a window of 1,024 on five of six layers, embeddings that are the output, too."""
+    layers, width, heads, heads_kv, head, feed_forward, tokens = 34, 2560, 8, 4, 256, 10_240, 262_144
+
+    def tensors() -> Iterator[_TensorInfo]:
+        yield "token_embd.weight", (tokens, width), Q8_0
+        yield "output_norm.weight", (width,), F32
+        for layer in range(layers):
+            block = f"blk.{layer}"
+            for name in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
+                yield f"{block}.{name}.weight", (width,), F32
+            yield f"{block}.attn_q_norm.weight", (head,), F32
+            yield f"{block}.attn_k_norm.weight", (head,), F32
+            yield f"{block}.attn_q.weight", (heads * head, width), Q8_0
+            yield f"{block}.attn_k.weight", (heads_kv * head, width), Q8_0
+            yield f"{block}.attn_v.weight", (heads_kv * head, width), Q8_0
+            yield f"{block}.attn_output.weight", (width, heads * head), Q8_0
+            yield from _feed_forward(block, width, feed_forward)
+
+    writer = GGUFWriter(path, "gemma3")
+    _add_dimensions(writer, layers, 131_072, width, feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads_kv)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_sliding_window(1024)
+    _add_vocabulary(writer, "gpt-4o", tokens)
+    return _finish(writer, path, tensors())
+
+
+def write_granite_hybrid(path: Path) -> Path:
+    """A hybrid after Granite-4.0-H in Q8_0: four attention layers of forty, the others with a recurrent state."""
+    layers, width, heads, heads_kv, head, feed_forward, tokens = 40, 1536, 12, 4, 128, 4096, 100_352
+    inner, state, ranks, groups, kernel = 2 * width, 128, 48, 1, 4
+    attends = [layer % 10 == 5 for layer in range(layers)]
+
+    def tensors() -> Iterator[_TensorInfo]:
+        yield "token_embd.weight", (tokens, width), Q8_0
+        yield "output_norm.weight", (width,), F32
+        for layer in range(layers):
+            block = f"blk.{layer}"
+            yield f"{block}.attn_norm.weight", (width,), F32
+            if attends[layer]:
+                yield f"{block}.attn_q.weight", (heads * head, width), Q8_0
+                yield f"{block}.attn_k.weight", (heads_kv * head, width), Q8_0
+                yield f"{block}.attn_v.weight", (heads_kv * head, width), Q8_0
+                yield f"{block}.attn_output.weight", (width, heads * head), Q8_0
+            else:
+                yield f"{block}.ssm_in.weight", (2 * inner + 2 * groups * state + ranks, width), Q8_0
+                yield f"{block}.ssm_conv1d.weight", (inner + 2 * groups * state, kernel), F32
+                yield f"{block}.ssm_conv1d.bias", (inner + 2 * groups * state,), F32
+                yield f"{block}.ssm_dt.bias", (ranks,), F32
+                yield f"{block}.ssm_a", (ranks, 1), F32
+                yield f"{block}.ssm_d", (ranks, 1), F32
+                yield f"{block}.ssm_norm.weight", (groups, inner // groups), F32
+                yield f"{block}.ssm_out.weight", (width, inner), Q8_0
+            yield f"{block}.ffn_norm.weight", (width,), F32
+            yield from _feed_forward(block, width, feed_forward)
+
+    writer = GGUFWriter(path, "granitehybrid")
+    _add_dimensions(writer, layers, 131_072, width, feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv([heads_kv if attention else 0 for attention in attends])
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_ssm_conv_kernel(kernel)
+    writer.add_ssm_inner_size(inner)
+    writer.add_ssm_state_size(state)
+    writer.add_ssm_time_step_rank(ranks)
+    writer.add_ssm_group_count(groups)
+    _add_vocabulary(writer, "gpt-4o", tokens)
+    return _finish(writer, path, tensors())
+
+
+def _feed_forward(block: str, width: int, inner: int) -> Iterator[_TensorInfo]:
+    yield f"{block}.ffn_gate.weight", (inner, width), Q8_0
+    yield f"{block}.ffn_up.weight", (inner, width), Q8_0
+    yield f"{block}.ffn_down.weight", (width, inner), Q8_0
+
+
+def _add_dimensions(writer: GGUFWriter, layers: int, context: int, width: int, feed_forward: int) -> None:
+    writer.add_block_count(layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_layer_norm_rms_eps(1e-6)
 
 
 def _gets_more_bits(layer: int, layers: int) -> bool:

@@ -25,7 +25,7 @@ from fare_cli.gguf.memory import (
     plan,
 )
 from tests.engine import tiny_models
-from tests.gguf.real_sizes import write_fare_8b, write_fare_20b
+from tests.gguf.real_sizes import write_fare_8b, write_fare_20b, write_gemma3_4b, write_granite_hybrid
 
 KIB, GIB = 1 << 10, 1 << 30
 
@@ -41,6 +41,8 @@ def models(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Call
         "fare-8b": write_fare_8b,
         "fare-8b-q8_0": lambda path: write_fare_8b(path, small=False),
         "fare-20b": write_fare_20b,
+        "gemma3": write_gemma3_4b,
+        "granite-hybrid": write_granite_hybrid,
     }
 
     def path_of(name: str) -> Path:
@@ -89,6 +91,18 @@ def test_the_plan_is_what_llama_cpp_takes(models: Callable[[str], Path], name: s
         # llama.cpp says MiB with two decimals, for each of the caches of a model with windows.
         assert planned.kv_bytes == pytest.approx(taken["kv"], abs=15_000), context
         assert planned.compute_bytes == pytest.approx(taken["compute"], rel=0.1), context
+
+
+@pytest.mark.parametrize("name", ["gemma3", "granite-hybrid"])
+def test_windows_and_recurrent_states_are_counted_as_llama_cpp_does(models: Callable[[str], Path], name: str) -> None:
+    path = models(name)
+    header = read_header(path)
+    for context, taken in zip(_CONTEXTS, _taken(path, "--no-alloc"), strict=True):
+        planned = plan(header, **context)  # type: ignore[arg-type]
+        assert planned.weights_bytes == taken["weights"]
+        assert planned.kv_bytes == pytest.approx(taken["kv"], abs=15_000), context
+        beside = planned.kv_bytes + planned.compute_bytes
+        assert beside == pytest.approx(taken["kv"] + taken["compute"], rel=0.1), context
 
 
 def test_what_is_really_allocated_is_what_was_foretold(models: Callable[[str], Path]) -> None:
