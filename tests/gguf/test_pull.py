@@ -136,6 +136,8 @@ def test_a_file_of_the_hub_is_installed_with_its_card_and_notes(fare: Fare, hub:
     _see_installed(fare, weights)
     assert read_notes(path).source == f"{REFERENCE}@{hub.repositories[REPOSITORY].commit}"
     assert card_file(path).read_bytes() == CARD
+    resolved = {request.path.split("/")[4] for request in hub.requests if request.at == "resolve"}
+    assert resolved == {hub.repositories[REPOSITORY].commit}, "all files are of one commit"
 
 
 def test_prompts_in_the_card_are_shown_and_become_those_of_the_model(fare: Fare, hub: FakeHub) -> None:

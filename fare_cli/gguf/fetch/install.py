@@ -175,10 +175,8 @@ def _see_free(want: Wanted, target: Path) -> None:
     One of the same origin is replaced, and so is whatever has the name of a model that the catalog knows by checksum.
     """
     there = target if target.exists() else installed_models().get(want.name)
-    is_the_catalog_s = (
-        want.model is not None and want.model.sha256 is not None and catalog().get(want.name) == want.model
-    )
-    if there is None or is_the_catalog_s:
+    is_known = want.model is not None and want.model.sha256 is not None and want.model == catalog().get(want.name)
+    if there is None or is_known:
         return
     source = read_notes(there).source
     if source is None or origin_of(want) not in (source, source.rpartition("@")[0]):
