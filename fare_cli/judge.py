@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.engine.options import EngineOptions, Work
+from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
 from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
@@ -96,13 +97,21 @@ class Judge:
             options=self.options,
         )
 
+    def tuned(self) -> Tuned:
+        """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
+        return tuned_for(read_tuning(self.model.sha256), self.engine_options)
+
     def backend(self) -> LocalBackend:
         """The loaded model, loaded now if it was not. Raises ModelError, UsageError."""
         if self._backend is None:
             from fare_cli.backends.local import LocalBackend
 
             self._backend = LocalBackend(
-                self.model.path, name=self.model.name, weights=self._weights, options=self.engine_options
+                self.model.path,
+                name=self.model.name,
+                weights=self._weights,
+                options=self.engine_options,
+                tuned=self.tuned(),
             )
         return self._backend
 

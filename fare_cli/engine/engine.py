@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from fare_cli.asks import Answer, Ask, ReplyError
 from fare_cli.engine.loop import Counters, Loop
 from fare_cli.engine.native import Context, Model, build_info
 from fare_cli.engine.options import EngineOptions
-from fare_cli.engine.sizing import Layout, available_memory, choose_layout
+from fare_cli.engine.sizing import Layout, TunedLayout, available_memory, choose_tuned_layout
 from fare_cli.engine.template import ChatTemplate
+from fare_cli.engine.tuning import Tuned
 from fare_cli.engine.turns import Turns
 from fare_cli.errors import ModelError
 
@@ -22,11 +24,17 @@ class Engine:
     """
 
     def __init__(
-        self, path: Path, options: EngineOptions, *, layout: Layout | None = None, safe_kernels: bool = False
+        self,
+        path: Path,
+        options: EngineOptions,
+        *,
+        layout: Layout | None = None,
+        tuned: Tuned | None = None,
+        safe_kernels: bool = False,
     ) -> None:
-        self.options = options
         gpu_layers = -1 if options.gpu_layers is None else options.gpu_layers
         self._context: Context | None = None
+        self._offloaded = gpu_layers != 0 and bool(build_info()["gpu_offload"])
         # Measured first: how much of the weights counts as taken once they are loaded depends on the kernels.
         self._memory_bytes = available_memory()
         self._model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe_kernels)
@@ -34,29 +42,57 @@ class Engine:
             if self._model.has_encoder or self._model.has_recurrent_state:
                 raise ModelError(f"{path}: fare runs decoder models with attention; this one is of another kind")
             self.template = ChatTemplate(self._model)
-            self.layout = layout or self._choose_layout(offloaded=gpu_layers != 0 and bool(build_info()["gpu_offload"]))
-            self._context = Context(self._model, self.layout.context)
-            if options.lora is not None:
-                self._context.use_adapter(self._model.load_adapter(options.lora))
             self._turns = Turns(self._model, self.template)
-            self._loop = Loop(
-                self._context,
-                self._turns,
-                slots=self.layout.slots,
-                ask_tokens=self.layout.ctx,
-                even=self.layout.even,
-            )
+            self.restart(options, layout=layout, tuned=tuned)
         except BaseException:
             self.close()
             raise
 
-    def _choose_layout(self, *, offloaded: bool) -> Layout:
-        return choose_layout(
+    def restart(
+        self,
+        options: EngineOptions,
+        *,
+        layout: Layout | None = None,
+        tuned: Tuned | None = None,
+    ) -> None:
+        """The same weights in a fresh cache laid out for other options; asks under way are lost.
+
+        `layout` decides by itself; otherwise `tuned` is used where the options leave something open.
+        """
+        self.options = options
+        if self._context is not None:
+            self._context.close()
+            self._context = None
+        chosen = TunedLayout(layout, Tuned()) if layout else self._choose_layout(tuned or Tuned())
+        self.layout, self.tuned, dropped = chosen
+        try:
+            self._context = Context(self._model, self.layout.context)
+        except ModelError as error:
+            if self.tuned == self.tuned.without_memory():
+                raise
+            dropped = error.message
+            self.layout, self.tuned, _ = self._choose_layout(self.tuned.without_memory())
+            self._context = Context(self._model, self.layout.context)
+        if dropped is not None:
+            warnings.warn(f"tuned settings do not fit now and are left out: {dropped}", RuntimeWarning, stacklevel=3)
+        if options.lora is not None:
+            self._context.use_adapter(self._model.load_adapter(options.lora))
+        self._loop = Loop(
+            self._context,
+            self._turns,
+            slots=self.layout.slots,
+            ask_tokens=self.layout.ctx,
+            even=self.layout.even,
+        )
+
+    def _choose_layout(self, tuned: Tuned) -> TunedLayout:
+        return choose_tuned_layout(
             self.options,
+            tuned,
             context_train=self._model.context_train,
             kv_bytes_per_token=self._model.kv_bytes_per_token(self.options.kv_type),
             memory_bytes=max(self._memory_bytes - self._model.size_bytes, 0),
-            offloaded=offloaded,
+            offloaded=self._offloaded,
         )
 
     @property
@@ -76,7 +112,9 @@ class Engine:
             "ctx": self.layout.ctx,
             "slots": self.layout.slots,
             "threads": context.threads,
+            "batch": context.batch,
             "deterministic": self.layout.even,
+            "tuned": ", ".join(self.tuned.given()) or None,
         }
 
     @property
@@ -129,6 +167,11 @@ class Engine:
         """Takes `interrupt` back."""
         assert self._context is not None
         self._context.resume()
+
+    def never_end(self) -> None:
+        """From now on a model writes until its tokens are used up: for measuring, where turns should be equally
+        long."""
+        self._model.ends_turns = False
 
     def close(self) -> None:
         if self._context is not None:

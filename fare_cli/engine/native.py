@@ -15,18 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fare_cli.engine import openmp
 from fare_cli.engine.options import KvType
 from fare_cli.errors import EnvironmentFault, ModelError
 
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
-# GNU OpenMP spins at every barrier, by default for milliseconds: with one other busy process on two cores that made a
-# run 2 to 6 times slower. Spinning 1,000 times and then sleeping was as fast as the default on an idle machine and as
-# fast as OMP_WAIT_POLICY=passive on a busy one (docs/benchmarks.md). Read by the library when it is loaded; the
-# user's word counts.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Read by the library when it is loaded.
+openmp.settle()
 
 try:
     import llama_cpp
@@ -166,6 +163,7 @@ class Model:
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.context_train: int = llama_cpp.llama_model_n_ctx_train(self._model)
         self._adapters: list[Any] = []
+        self.ends_turns = True
 
     @property
     def pointer(self) -> Any:
@@ -242,8 +240,8 @@ class Model:
             size = -length
 
     def is_end(self, token: int) -> bool:
-        """Whether a token ends the turn (llama.cpp's end-of-generation set)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+        """Whether a token ends the turn (llama.cpp's end-of-generation set); none does with `ends_turns` off."""
+        return self.ends_turns and bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
 
     def special_tokens(self) -> dict[str, int]:
         """Text of every control or user-defined token, to its id."""

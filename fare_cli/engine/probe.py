@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from fare_cli.engine.machine import cpu_flags, engine_version, library_stamp
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder
 
@@ -75,9 +74,9 @@ def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
 def _record_file(path: Path, gpu_layers: int) -> Path:
     stat = path.stat()
     facts = [
-        importlib.metadata.version("llama-cpp-python"),
-        _library_stamp(),
-        _cpu(),
+        engine_version(),
+        library_stamp(),
+        cpu_flags(),
         str(path.resolve()),
         stat.st_size,
         stat.st_mtime_ns,
@@ -85,24 +84,6 @@ def _record_file(path: Path, gpu_layers: int) -> Path:
     ]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     return cache_folder() / "probes" / f"{name}.json"
-
-
-def _library_stamp() -> list[object]:
-    """Size and time of the installed engine's files: another build of the same version is another build."""
-    try:
-        files = importlib.metadata.files("llama-cpp-python") or []
-        stats = [Path(str(f.locate())).stat() for f in files if ".so" in f.name or f.suffix in (".dylib", ".dll")]
-    except (importlib.metadata.PackageNotFoundError, OSError):
-        return []
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line
-    return platform.processor() or platform.machine()
 
 
 def _run(path: Path, gpu_layers: int, *, safe: bool) -> subprocess.CompletedProcess[str]:

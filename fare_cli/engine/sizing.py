@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypedDict, Unpack
 
 from fare_cli.engine.admission import EXTRA_SEQUENCES
+from fare_cli.engine.machine import usable_cores
 from fare_cli.engine.native import MAX_SEQUENCES, ContextParams
 from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.tuning import Tuned
 from fare_cli.errors import UsageError
 
 #: Tokens of the largest prompt piece, and rows of the largest decode.
@@ -104,6 +107,48 @@ def choose_layout(
     )
 
 
+class Machine(TypedDict):
+    """What decides on a layout besides the options; the names of `choose_layout`."""
+
+    context_train: int
+    kv_bytes_per_token: int
+    memory_bytes: int
+    offloaded: bool
+
+
+class TunedLayout(NamedTuple):
+    """A layout, the tuned settings in it, and why some were left out, if they were."""
+
+    layout: Layout
+    tuned: Tuned
+    dropped: str | None = None
+
+
+def choose_tuned_layout(options: EngineOptions, tuned: Tuned, **machine: Unpack[Machine]) -> TunedLayout:
+    """Like `choose_layout`, with tuned settings where the user gave none.
+
+    They take no more memory than is meant for a cache: where less is free than when they were measured, those that
+    decide on memory are left out.
+    """
+    plain = choose_layout(options, **machine)
+    usable = tuned.usable(options)
+    try:
+        layout = choose_layout(usable.over(options), **machine)
+    except UsageError as error:
+        dropped = error.message
+    else:
+        taken = layout.context.cells * machine["kv_bytes_per_token"]
+        meant = int(machine["memory_bytes"] * MEMORY_SHARE)
+        if layout.ctx > NO_FLASH_CTX and not layout.context.flash and plain.context.flash:
+            dropped = f"with {layout.ctx} tokens an ask they take too much memory"
+        elif machine["offloaded"] or layout.context.cells <= plain.context.cells or taken <= meant:
+            return TunedLayout(layout, usable)
+        else:
+            dropped = f"their cache takes {taken / 1e9:.1f} GB, and {meant / 1e9:.1f} GB are meant for it now"
+    light = usable.without_memory()
+    return TunedLayout(choose_layout(light.over(options), **machine), light, dropped)
+
+
 def _context_length(options: EngineOptions, context_train: int) -> int:
     if options.ctx is None:
         return min(context_train, PROMPT_TOKENS + options.reply_tokens)
@@ -115,16 +160,6 @@ def _context_length(options: EngineOptions, context_train: int) -> int:
     if options.ctx < 256:
         raise UsageError(f"--ctx {options.ctx}: at least 256")
     return options.ctx
-
-
-def usable_cores() -> int:
-    """Cores this process may use, hyper-threads counted once: a second thread on a core only gets in the way."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        siblings = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
-    except OSError:
-        siblings = False
-    return max(1, cores // 2 if siblings else cores)
 
 
 def available_memory() -> int:
