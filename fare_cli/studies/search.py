@@ -151,11 +151,18 @@ def is_better(ratios: Sequence[float]) -> bool:
     return max(logarithms) < 0 and -statistics.median(logarithms) > max(noise, -math.log(1 - LEAST_GAIN))
 
 
-def search(start: S, coordinates: Sequence[Coordinate[S]], measure: Callable[[S], float], budget: Budget) -> Found[S]:
+def search(
+    start: S,
+    coordinates: Sequence[Coordinate[S]],
+    measure: Callable[[S], float],
+    budget: Budget,
+    *,
+    reserve: int = 0,
+) -> Found[S]:
     """Moves along each coordinate while that helps, until a pass over all changes nothing or time is over.
 
-    The setting found is at last measured against the start anew, for which time is kept: picking winners flatters
-    them. No setting is tried twice.
+    No setting is tried twice. Time for `reserve` trials is left. `confirm` should follow: picking winners flatters
+    them.
     """
     found = Found(start)
     tried = {start}
@@ -164,7 +171,7 @@ def search(start: S, coordinates: Sequence[Coordinate[S]], measure: Callable[[S]
         changed = False
         for coordinate in coordinates:
             while challengers := [s for s in dict.fromkeys(coordinate.challengers(found.setting)) if s not in tried]:
-                held = contest(coordinate.name, found.setting, challengers, measure, budget, reserve=2 * FEWEST_ROUNDS)
+                held = contest(coordinate.name, found.setting, challengers, measure, budget, reserve=reserve)
                 found.contests.append(held)
                 tried.update(entry.setting for entry in held.entries if entry.seconds or entry.reason)
                 if coordinate.name in found.untried:
@@ -174,8 +181,15 @@ def search(start: S, coordinates: Sequence[Coordinate[S]], measure: Callable[[S]
                 if held.winner == found.setting:
                     break
                 found.setting, changed = held.winner, True
-    if found.setting != start:
-        held = contest("all together", start, [found.setting], measure, budget)
-        found.contests.append(held)
-        found.setting = held.winner
     return found
+
+
+def confirm(start: S, found: Found[S], measure: Callable[[S], float], budget: Budget) -> float:
+    """Measures the setting found against the start anew and takes it back if it is not faster. How many times as fast
+    as the start what remains is."""
+    if found.setting == start:
+        return 1.0
+    held = contest("all together", start, [found.setting], measure, budget)
+    found.contests.append(held)
+    found.setting = held.winner
+    return 1 / held.entries[1].ratio if held.winner != start else 1.0

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fare_cli.studies.search import Budget, Coordinate, TrialFailed, contest, is_better, search
+from fare_cli.studies.search import FEWEST_ROUNDS, Budget, Coordinate, Found, TrialFailed, confirm, contest, is_better
+from fare_cli.studies.search import search as search_only
 
 Point = tuple[int, ...]
 
@@ -58,20 +59,28 @@ def neighbours(axis: int) -> Coordinate[Point]:
 PLANE = [neighbours(0), neighbours(1)]
 
 
+def search(start: Point, machine: Machine, budget: Budget) -> Found[Point]:
+    """Searches and confirms, as tuning does."""
+    found = search_only(start, PLANE, machine.measure, budget, reserve=2 * FEWEST_ROUNDS)
+    speedup = confirm(start, found, machine.measure, budget)
+    assert (speedup > 1) == (found.setting != start)
+    return found
+
+
 @given(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), st.integers(0, 2**32), st.sampled_from([0.0, 0.01, 0.03]))
 @settings(deadline=None)
 def test_the_planted_optimum_is_found_through_noise(optimum: Point, seed: int, noise: float) -> None:
     machine = Machine(optimum, step=0.25, noise=noise, seed=seed)
-    assert search((0, 0), PLANE, machine.measure, machine.budget()).setting == optimum
+    assert search((0, 0), machine, machine.budget()).setting == optimum
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1e-4, -1e-4, 3e-4]))
 @settings(deadline=None)
 def test_a_machine_that_drifts_favours_nobody(seed: int, drift: float) -> None:
     machine = Machine((0, 0), step=0.0, noise=0.0, seed=seed, drift=drift)
-    assert search((0, 0), PLANE, machine.measure, machine.budget()).setting == (0, 0)
+    assert search((0, 0), machine, machine.budget()).setting == (0, 0)
     machine = Machine((2, 0), step=0.25, noise=0.0, seed=seed, drift=drift)
-    assert search((0, 0), PLANE, machine.measure, machine.budget()).setting == (2, 0)
+    assert search((0, 0), machine, machine.budget()).setting == (2, 0)
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.1, 0.5])
@@ -79,7 +88,7 @@ def test_noise_alone_hardly_ever_changes_a_setting(noise: float) -> None:
     changed = 0
     for seed in range(300):
         machine = Machine((0, 0), step=0.0, noise=noise, seed=seed)
-        changed += search((0, 0), PLANE, machine.measure, machine.budget()).setting != (0, 0)
+        changed += search((0, 0), machine, machine.budget()).setting != (0, 0)
     assert changed <= 3
 
 
@@ -87,7 +96,7 @@ def test_a_gain_smaller_than_the_noise_is_not_taken() -> None:
     taken = 0
     for seed in range(100):
         machine = Machine((1, 0), step=0.05, noise=0.3, seed=seed)
-        taken += search((0, 0), PLANE, machine.measure, machine.budget()).setting != (0, 0)
+        taken += search((0, 0), machine, machine.budget()).setting != (0, 0)
     assert taken <= 2
 
 
@@ -97,7 +106,7 @@ def test_the_budget_holds_and_what_was_not_tried_is_named(seed: int, seconds: fl
     machine = Machine((2, 2), step=0.2, noise=0.02, seed=seed)
     slowest = machine.measure((-1, 0)) * 1.1
     machine.now = 0.0
-    found = search((0, 0), PLANE, machine.measure, Budget(lambda: machine.now, seconds, slowest))
+    found = search((0, 0), machine, Budget(lambda: machine.now, seconds, slowest))
     assert machine.now <= seconds + 6 * slowest
     if found.setting != (2, 2):
         assert found.untried
@@ -108,7 +117,7 @@ def test_the_budget_holds_and_what_was_not_tried_is_named(seed: int, seconds: fl
 
 def test_a_setting_that_crashes_is_left_out_with_its_reason() -> None:
     machine = Machine((3, 0), step=0.25, noise=0.01, failing={(1, 0), (0, 1)})
-    found = search((0, 0), PLANE, machine.measure, machine.budget())
+    found = search((0, 0), machine, machine.budget())
     assert found.setting == (0, 0)
     entries = itertools.chain.from_iterable(held.entries for held in found.contests)
     assert {e.setting: e.reason for e in entries if e.outcome == "failed"} == {
@@ -125,7 +134,7 @@ def test_the_setting_in_force_must_work() -> None:
 
 def test_nothing_is_tried_twice_against_the_same_setting() -> None:
     machine = Machine((0, 0), step=0.3, noise=0.0)
-    found = search((0, 0), PLANE, machine.measure, machine.budget())
+    found = search((0, 0), machine, machine.budget())
     assert [held.coordinate for held in found.contests] == ["axis 0", "axis 1"]
     # A round that shows all challengers far behind is enough.
     assert machine.trials == 6
