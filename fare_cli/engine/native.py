@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ SYMBOLS = (
     "llama_model_n_head",
     "llama_model_n_head_kv",
     "llama_model_n_layer",
+    "llama_model_quantize",
+    "llama_model_quantize_default_params",
+    "llama_model_imatrix_data",
     "llama_model_size",
     "llama_n_ctx",
     "llama_print_system_info",
@@ -103,10 +107,13 @@ _KV_TYPES: dict[KvType, int] = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cp
 MAX_SEQUENCES = 256
 
 _complaints: list[str] = []
+_listeners: list[Callable[[str], None]] = []
 
 
 def _remember(level: int, text: bytes, _data: Any) -> None:
     """Keeps llama.cpp's error lines for our own messages and prints nothing."""
+    for listener in _listeners:
+        listener(text.decode(errors="replace"))
     if level == 4 and len(_complaints) < 8:  # GGML_LOG_LEVEL_ERROR
         _complaints.append(text.decode(errors="replace").strip())
 
@@ -442,3 +449,61 @@ class Sampler:
         if self.pointer:
             llama_cpp.llama_sampler_free(self.pointer)
             self.pointer = None
+
+
+#: Most bytes of a tensor's rows that quantising holds in memory at once; llama.cpp's own limit is 8 GiB.
+_QUANTIZE_BUFFER_BYTES = 1 << 30
+
+_QUANTIZE_STEP = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
+
+
+def quantize_model(
+    source: Path,
+    target: Path,
+    file_type: int,
+    *,
+    threads: int,
+    allow_requantize: bool = False,
+    importance: Mapping[str, Row] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> None:
+    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h).
+
+    All parts of a split model become one file. `importance` weighs the columns of each tensor by name (experts one
+    behind the other). `progress` is told which tensor of how many is at work. What was written is of no use when this
+    raises ModelError, and a damaged `source` can abort the process: run it in one of its own.
+    """
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = file_type
+    params.nthread = threads
+    params.allow_requantize = allow_requantize
+    params.max_buf_size = _QUANTIZE_BUFFER_BYTES
+    matrix = _imatrix(importance or {})
+    if importance:
+        params.imatrix = matrix
+
+    def listen(line: str) -> None:
+        if step := _QUANTIZE_STEP.match(line):
+            progress(int(step[1]), int(step[2]))
+
+    _complaints.clear()
+    _listeners.append(listen)
+    try:
+        code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    finally:
+        _listeners.remove(listen)
+    if code != 0:
+        reason = _reason().removeprefix("llama_model_quantize: failed to quantize: ")
+        raise ModelError(f"{source}: llama.cpp cannot quantise it: {reason}")
+
+
+def _imatrix(importance: Mapping[str, Row]) -> Any:
+    """The array that llama.cpp reads up to the first entry without a name; numpy keeps the numbers alive."""
+    entries = (llama_cpp.llama_model_imatrix_data * (len(importance) + 1))()
+    for entry, (name, row) in zip(entries, importance.items(), strict=False):
+        if row.dtype != np.float32 or not row.flags.c_contiguous:
+            raise ValueError(f"the importance of {name} is not a row of float32")
+        entry.name = name.encode()
+        entry.data = row.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        entry.size = row.size
+    return entries

@@ -73,12 +73,15 @@ _TENSOR_TYPES = {
     39: _TensorType("MXFP4", 32, 17),
 }
 
+_BITS = {kind.name: 8 * kind.bytes / kind.elements for kind in _TENSOR_TYPES.values()}
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a GGUF file says about itself. `metadata` holds its scalars and strings; arrays are left out.
 
-    `parameters` counts the weights in this file. `quantisation` is the file's own word, else its most used tensor type.
+    `parameters` counts the weights in this file, `weights_by_type` those of each tensor type (`Q4_K`, `F32`).
+    `quantisation` is the file's own word, else its most used tensor type.
     """
 
     metadata: Mapping[str, MetadataValue]
@@ -86,6 +89,14 @@ class Header:
     quantisation: str
     context_length: int | None
     parameters: int
+    weights_by_type: Mapping[str, int]
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """The mean over all weights; None where there are none, or some are of a type that fare does not know."""
+        if not self.parameters or not self.weights_by_type.keys() <= _BITS.keys():
+            return None
+        return sum(_BITS[name] * weights for name, weights in self.weights_by_type.items()) / self.parameters
 
 
 def read_header(path: Path) -> Header:
@@ -140,8 +151,7 @@ def _header(metadata: Mapping[str, MetadataValue], weights_by_type: Counter[int]
     file_type = metadata.get("general.file_type")
     quantisation = _FILE_TYPES.get(file_type) if isinstance(file_type, int) else None
     if quantisation is None and weights_by_type:
-        most_used = weights_by_type.most_common(1)[0][0]
-        quantisation = _TENSOR_TYPES[most_used].name if most_used in _TENSOR_TYPES else f"type {most_used}"
+        quantisation = _type_name(weights_by_type.most_common(1)[0][0])
     context_length = metadata.get(f"{architecture}.context_length")
     return Header(
         metadata=metadata,
@@ -149,7 +159,12 @@ def _header(metadata: Mapping[str, MetadataValue], weights_by_type: Counter[int]
         quantisation=quantisation or "unknown",
         context_length=context_length if isinstance(context_length, int) else None,
         parameters=weights_by_type.total(),
+        weights_by_type={_type_name(type_id): count for type_id, count in weights_by_type.most_common()},
     )
+
+
+def _type_name(type_id: int) -> str:
+    return _TENSOR_TYPES[type_id].name if type_id in _TENSOR_TYPES else f"type {type_id}"
 
 
 def _tensors(cursor: _Cursor, count: int) -> _Tensors:

@@ -137,9 +137,12 @@ class _Width:
     context: int = 8192
 
 
-def write_qwen3(path: Path | str, seed: int = 0) -> Path:
-    """A qwen3 model at `path`: normed queries and keys, ChatML whose template can switch thinking off."""
-    width = _Width(context=32768)
+def write_qwen3(path: Path | str, seed: int = 0, **sizes: int) -> Path:
+    """A qwen3 model at `path`: normed queries and keys, ChatML whose template can switch thinking off.
+
+    `sizes` are those of `_Width` that are to differ.
+    """
+    width = _Width(**{"context": 32768, **sizes})
     writer = GGUFWriter(path, "qwen3")
     vocabulary = _bpe_tokens(("<|endoftext|>", "<|im_start|>", "<|im_end|>"), plain_tags=("<think>", "</think>"))
     _add_width(writer, width)
@@ -158,9 +161,12 @@ def write_qwen3(path: Path | str, seed: int = 0) -> Path:
     return _finish(writer, tensors, Path(path))
 
 
-def write_gpt_oss(path: Path | str, seed: int = 0) -> Path:
-    """A gpt-oss model at `path`: attention sinks, a window of 128 on every second layer, 2 of 4 experts, harmony."""
-    width = _Width(layers=4, context=131072)
+def write_gpt_oss(path: Path | str, seed: int = 0, **sizes: int) -> Path:
+    """A gpt-oss model at `path`: attention sinks, a window of 128 on every second layer, 2 of 4 experts, harmony.
+
+    `sizes` are those of `_Width` that are to differ.
+    """
+    width = _Width(**{"layers": 4, "context": 131072, **sizes})
     writer = GGUFWriter(path, "gpt-oss")
     framing = ("<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|end|>", "<|return|>", "<|call|>")
     vocabulary = _bpe_tokens(("<|startoftext|>", "<|endoftext|>", *framing))
