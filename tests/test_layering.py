@@ -29,6 +29,7 @@ _MAY_IMPORT = {
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "tasks", "engine", "gguf", "judge", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from fare_cli.cli.tune import tune_model
+
 models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
+models_app.command("tune")(tune_model)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fare_cli.asks import Answer, Ask, ReplyError
+from fare_cli.engine import openmp
 from fare_cli.engine.loop import Counters, Loop
 from fare_cli.engine.native import Context, Model, build_info
 from fare_cli.engine.options import EngineOptions
@@ -15,6 +16,9 @@ from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.tuning import Tuned
 from fare_cli.engine.turns import Turns
 from fare_cli.errors import ModelError
+
+#: What tuned settings are called in `Engine.facts`, where it is something else.
+_FACTS = {"flash": "flash_attention", "spins": "openmp_spins"}
 
 
 class Engine:
@@ -97,7 +101,7 @@ class Engine:
 
     @property
     def facts(self) -> dict[str, str | int | float | bool | None]:
-        """Provenance: the build and how it runs the model."""
+        """Provenance: the build and how it runs the model. `tuned` names those that come from `fare models tune`."""
         context = self.layout.context
         build = build_info()
         return {
@@ -114,7 +118,8 @@ class Engine:
             "threads": context.threads,
             "batch": context.batch,
             "deterministic": self.layout.even,
-            "tuned": ", ".join(self.tuned.given()) or None,
+            "openmp_spins": openmp.in_force(),
+            "tuned": ", ".join(_FACTS.get(name, name) for name in self.tuned.given()) or None,
         }
 
     @property

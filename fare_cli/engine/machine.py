@@ -55,14 +55,18 @@ def gpu_devices() -> list[str]:
     return found + chosen if found else []
 
 
+def usable_cpus() -> int:
+    """CPUs this process may use, hyper-threads counted each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores() -> int:
     """Cores this process may use, hyper-threads counted once: a second thread on a core only gets in the way."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         siblings = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
     except OSError:
         siblings = False
-    return max(1, cores // 2 if siblings else cores)
+    return max(1, usable_cpus() // 2 if siblings else usable_cpus())
 
 
 def memory_bytes() -> int:

@@ -460,21 +460,29 @@ _QUANTIZE_STEP = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
 def quantize_model(
     source: Path,
     target: Path,
-    file_type: int,
+    file_type: int | None,
     *,
     threads: int,
     allow_requantize: bool = False,
+    without_layers: Sequence[int] = (),
     importance: Mapping[str, Row] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> None:
-    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h).
+    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h; None: as they are).
 
-    All parts of a split model become one file. `importance` weighs the columns of each tensor by name (experts one
-    behind the other). `progress` is told which tensor of how many is at work. What was written is of no use when this
-    raises ModelError, and a damaged `source` can abort the process: run it in one of its own.
+    `without_layers` are left out, by number. All parts of a split model become one file. `importance` weighs the
+    columns of each tensor by name (experts one behind the other). `progress` is told which tensor of how many is at
+    work. What was written is of no use when this raises ModelError, and a damaged `source` can abort the process: run
+    it in one of its own.
     """
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = file_type
+    if file_type is None:
+        params.only_copy = True
+    else:
+        params.ftype = file_type
+    layers = (ctypes.c_int32 * (len(without_layers) + 1))(*without_layers, -1)
+    if without_layers:
+        params.prune_layers = layers
     params.nthread = threads
     params.allow_requantize = allow_requantize
     params.max_buf_size = _QUANTIZE_BUFFER_BYTES

@@ -23,6 +23,11 @@ def users_word() -> str | None:
     return " ".join(_users_word) or None
 
 
+def in_force() -> int | None:
+    """The spins that the engine was loaded with; None where the user's word counts or nothing was settled yet."""
+    return _in_force
+
+
 def settle(spins: int | None = None) -> bool:
     """Fixes the spins before the engine is loaded. False where that had been done before with others, or the user has
     spoken."""

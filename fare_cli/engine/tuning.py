@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fare_cli.engine.machine import (
     cpu_flags,
@@ -26,6 +25,7 @@ from fare_cli.engine.machine import (
     library_stamp,
     memory_bytes,
     usable_cores,
+    usable_cpus,
 )
 from fare_cli.engine.options import EngineOptions, KvLayout, Work
 from fare_cli.errors import EnvironmentFault
@@ -43,12 +43,14 @@ class Tuned:
     """Settings that are faster here than fare's own choice, where they are not None. Those of `EngineOptions`, and
     `spins`: how often OpenMP's threads look for work before they sleep."""
 
-    threads: int | None = None
-    slots: int | None = None
-    batch: int | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    threads: Annotated[int, Field(ge=1)] | None = None
+    slots: Annotated[int, Field(ge=1)] | None = None
+    batch: Annotated[int, Field(ge=32)] | None = None
     flash: bool | None = None
     kv_layout: KvLayout | None = None
-    spins: int | None = None
+    spins: Annotated[int, Field(ge=0)] | None = None
 
     def given(self) -> dict[str, Any]:
         """The settings that are not None, by name."""
@@ -105,7 +107,7 @@ def machine_facts() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cpu_flags": hashlib.sha256(cpu_flags().encode()).hexdigest()[:16],
         "cores": usable_cores(),
-        "logical_cpus": os.cpu_count(),
+        "cpus": usable_cpus(),
         "memory_gib": round(memory_bytes() / 2**30),
         "gpus": gpu_devices(),
         "engine": engine_version(),
@@ -135,7 +137,7 @@ def write_tuning(model_sha256: str, tuning: Tuning) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(tuning.model_dump_json(indent=2) + "\n")
+            file.write(tuning.model_dump_json(indent=2, exclude_none=True) + "\n")
         Path(file.name).replace(path)
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be written: {error.strerror}") from None
@@ -144,7 +146,7 @@ def write_tuning(model_sha256: str, tuning: Tuning) -> Path:
 
 def forget_tuning(model_sha256: str) -> int:
     """Removes what was found about a model, on whatever machine and build; how many files that were."""
-    files = list(_folder().glob(f"{model_sha256[:16]}-*.json"))
+    files = list(tuning_folder().glob(f"{model_sha256[:16]}-*.json"))
     for file in files:
         file.unlink(missing_ok=True)
     return len(files)
@@ -162,10 +164,11 @@ def tuned_for(tuning: Tuning | None, options: EngineOptions) -> Tuned:
     return found.settings.usable(options)
 
 
-def _folder() -> Path:
+def tuning_folder() -> Path:
+    """Where findings are kept; may not exist yet."""
     return cache_folder() / "tuning"
 
 
 def _file(model_sha256: str, facts: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    return _folder() / f"{model_sha256[:16]}-{digest[:24]}.json"
+    return tuning_folder() / f"{model_sha256[:16]}-{digest[:24]}.json"

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from fare_cli.engine import openmp
-from fare_cli.engine.machine import usable_cores
+from fare_cli.engine.machine import usable_cores, usable_cpus
 from fare_cli.engine.options import KvLayout, Work
 from fare_cli.engine.probe import remembered_probe
 from fare_cli.engine.tuning import Tuned, Tuning, WorkTuning, machine_facts, read_tuning, write_tuning
@@ -42,7 +42,7 @@ WHOLE_SEARCH = 45
 _PATIENCE = 3.0
 
 #: Trials kept for the end: the setting found against the start, and its spins beside a busy core.
-_RESERVE = 2 * FEWEST_ROUNDS + 4
+_RESERVE = 2 * FEWEST_ROUNDS + 2
 
 _SLOTS = range(2, 65)
 _BATCHES = range(64, 2049)
@@ -64,6 +64,11 @@ class WorkReport:
     untried: list[str]
     seconds: float
     whole_search_s: float
+
+    @property
+    def tried_anything(self) -> bool:
+        """Whether there was time for a single comparison."""
+        return any(entry.ratios or entry.reason for held in self.contests for entry in held.entries)
 
 
 @dataclass(slots=True)
@@ -99,7 +104,8 @@ def tune(
                 seconds = max(0.0, max_seconds - (time.monotonic() - begun)) / (shares - place)
             found = _tune_work(trials, work, seconds, say)
             report.works.append(found)
-            _keep(model, report.machine, found)
+            if found.tried_anything:
+                _keep(model, report.machine, found)
     left = WORK_SECONDS if max_seconds is None else max_seconds - (time.monotonic() - begun)
     report.types = compare_types(model.path, seconds=left, safe_kernels=kernels, say=say)
     return report
@@ -158,7 +164,7 @@ def coordinates(effective: dict[Tuned, Tuned]) -> list[Coordinate[Tuned]]:
     def threads(setting: Tuned) -> Iterable[Tuned]:
         cores = usable_cores()
         for count in sorted({cores, cores - 1, cores // 2, 2 * cores} - {effective[setting].threads}):
-            if 1 <= count <= _logical_cpus():
+            if 1 <= count <= usable_cpus():
                 yield near(setting, threads=count)
 
     def slots(setting: Tuned) -> Iterable[Tuned]:
@@ -213,9 +219,3 @@ def _busy_core() -> Iterator[None]:
     finally:
         child.kill()
         child.wait()
-
-
-def _logical_cpus() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
