@@ -1,8 +1,8 @@
 """Timed work on a model under one setting after another, in a child process that may die of it.
 
-What is timed is the engine's own loop on pairwise records of made-up text, as many asks as there are slots (direct: 6).
-A record takes about 200 tokens behind a system prompt of 220, which is computed before. Critiques and votes are timed
-for 16 tokens each, and no turn ends in them. The rates of both phases give the time of an ask of ordinary size
+What is timed is the engine's own loop on pairwise records of made-up text, as many asks as slots (direct: 12).
+An ask takes about 110 tokens behind a system prompt of 230, which is computed before. Critiques and votes are timed for
+16 tokens each, and no turn ends in them. The rates of both phases give the time of an ask of ordinary size
 (`PROMPT_TOKENS`, `WRITTEN_TOKENS`), so that a short trial weighs prompts and writing as a real run does.
 """
 
@@ -39,8 +39,9 @@ PROMPT_TOKENS, WRITTEN_TOKENS = 450, 250
 #: Votes on one prompt.
 VOTES = 8
 
-_DIRECT_ASKS = 6
+_DIRECT_ASKS = 12
 _STEPS = 16
+_WORDS = {"question": 30, "answer_a": 12, "answer_b": 12}
 _SEED = 20_251
 
 #: Longest wait for a trial, loading included; nothing is known yet of the first.
@@ -313,7 +314,7 @@ def made_up_asks(work: Work, count: int, *, seed: int, words: int | None = None)
     while len(asks) < count:
         record = {
             name: " ".join(chooser.choices(_VOCABULARY.split(), k=words or usual)) + "."
-            for name, usual in (("question", 60), ("answer_a", 20), ("answer_b", 20))
+            for name, usual in _WORDS.items()
         }
         found = task.step(parse("pairwise", record), {})
         assert isinstance(found, list)

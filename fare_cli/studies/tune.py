@@ -33,7 +33,7 @@ from fare_cli.studies.search import (
 from fare_cli.studies.trials import Measurement, Trials
 
 #: Seconds for a kind of work when nothing was said, and trials of fare's own choice that there is time for at least.
-WORK_SECONDS, WORK_TRIALS = 90.0, 14
+WORK_SECONDS, WORK_TRIALS = 90.0, 26
 
 #: Trials that a whole search takes, as a rule.
 WHOLE_SEARCH = 45
