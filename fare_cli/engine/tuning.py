@@ -145,10 +145,16 @@ def write_tuning(model_sha256: str, tuning: Tuning) -> Path:
 
 
 def forget_tuning(model_sha256: str) -> int:
-    """Removes what was found about a model, on whatever machine and build; how many files that were."""
+    """Removes what was found about a model, on whatever machine and build; how many files that were.
+
+    Raises EnvironmentFault.
+    """
     files = list(tuning_folder().glob(f"{model_sha256[:16]}-*.json"))
     for file in files:
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise EnvironmentFault(f"{file} cannot be removed: {error.strerror}") from None
     return len(files)
 
 

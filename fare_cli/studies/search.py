@@ -192,4 +192,6 @@ def confirm(start: S, found: Found[S], measure: Callable[[S], float], budget: Bu
     held = contest("all together", start, [found.setting], measure, budget)
     found.contests.append(held)
     found.setting = held.winner
+    if held.entries[1].outcome == "undecided":
+        found.untried.append(held.coordinate)
     return 1 / held.entries[1].ratio if held.winner != start else 1.0

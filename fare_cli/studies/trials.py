@@ -89,10 +89,8 @@ class Measurement:
 
 
 class Trials:
-    """A child process that measures settings of one model. Close it.
-
-    `safe_kernels` and `gpu_layers` are those the model is to be run with.
-    """
+    """A child process that measures settings of one model, without the CPU kernels that crash here if `safe_kernels`.
+    Close it."""
 
     def __init__(self, path: Path, *, safe_kernels: bool = False) -> None:
         self._path = path
@@ -214,8 +212,8 @@ class _Phases(NamedTuple):
     written_tokens: int
 
 
-class _TooSlow(Exception):
-    """The limit of a trial was reached."""
+class _Unusable(Exception):
+    """A setting is too slow, or does not do the work."""
 
 
 def _serve(path: Path, safe_kernels: bool) -> None:
@@ -247,10 +245,8 @@ def _answer(engine: Engine, setting: Tuned, limit_s: float | None) -> dict[str, 
 
     try:
         phases = _timed(engine, limit_s)
-    except _TooSlow:
-        return {"failed": f"stopped: it took more than {limit_s:.1f} s"}
-    except DecodeError as error:
-        return {"failed": str(error)}
+    except (_Unusable, DecodeError) as failure:
+        return {"failed": str(failure)}
     return {**phases._asdict(), "effective": asdict(_effective(engine, setting))}
 
 
@@ -280,7 +276,7 @@ def _timed(engine: Engine, limit_s: float | None) -> _Phases:
         prompts, tokens, now = counters.prompt_tokens, counters.generated_tokens, time.perf_counter()
         for answer in engine.step():
             if answer.reply.error is not None:
-                raise ModelError(f"a trial failed: {answer.reply.error.message}")
+                raise _Unusable(answer.reply.error.message)
         took = time.perf_counter() - now
         if counters.prompt_tokens > prompts:
             prompt_s += took
@@ -289,7 +285,9 @@ def _timed(engine: Engine, limit_s: float | None) -> _Phases:
             written += counters.generated_tokens - tokens
             steps += work != "direct"
         if limit_s is not None and time.perf_counter() - begun > limit_s:
-            raise _TooSlow
+            raise _Unusable(f"stopped: it took more than {limit_s:.1f} s")
+    if work != "direct" and not written:
+        raise _Unusable("nothing could be written")
     return _Phases(prompt_s, counters.prompt_tokens - before, write_s, written)
 
 

@@ -17,6 +17,7 @@ from fare_cli.engine.machine import usable_cores, usable_cpus
 from fare_cli.engine.options import KvLayout, Work
 from fare_cli.engine.probe import remembered_probe
 from fare_cli.engine.tuning import Tuned, Tuning, WorkTuning, machine_facts, read_tuning, write_tuning
+from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile
 from fare_cli.studies.faster_types import TypeSpeed, compare_types
 from fare_cli.studies.search import (
@@ -26,6 +27,7 @@ from fare_cli.studies.search import (
     Contest,
     Coordinate,
     Found,
+    TrialFailed,
     confirm,
     contest,
     search,
@@ -38,7 +40,7 @@ WORK_SECONDS, WORK_TRIALS = 90.0, 26
 #: Trials that a whole search takes, as a rule.
 WHOLE_SEARCH = 45
 
-#: A trial that takes so many times longer than fare's own choice with as many asks is stopped.
+#: The first trial of a setting is stopped when it takes so many times longer than fare's own choice with as many asks.
 _PATIENCE = 3.0
 
 #: Trials kept for the end: the setting found against the start, and its spins beside a busy core.
@@ -53,8 +55,8 @@ _SPINS = (0, 100_000)
 
 @dataclass(slots=True)
 class WorkReport:
-    """What was measured for one kind of work. `default` and `speeds` are of one trial each; `speedup` is the setting's
-    median against fare's own choice, measured again at the end; `whole_search_s` is what a whole search would take."""
+    """What was measured for one kind of work. `default` is one trial of fare's own choice; `speedup` is the setting's
+    median against that, measured anew at the end; `whole_search_s` is what a whole search would take."""
 
     work: Work
     setting: Tuned
@@ -102,7 +104,10 @@ def tune(
             seconds = None
             if max_seconds is not None:
                 seconds = max(0.0, max_seconds - (time.monotonic() - begun)) / (shares - place)
-            found = _tune_work(trials, work, seconds, say)
+            try:
+                found = _tune_work(trials, work, seconds, say)
+            except TrialFailed as failure:
+                raise ModelError(f"{model.path}: a trial of {work} with fare's own choice failed: {failure}") from None
             report.works.append(found)
             if found.tried_anything:
                 _keep(model, report.machine, found)
@@ -131,9 +136,8 @@ def _tune_work(trials: Trials, work: Work, seconds: float | None, say: Callable[
 
     def measure(setting: Tuned) -> float:
         say(f"{work}: {setting.label() or 'own choice'}")
-        slots = effective[setting].slots if setting in effective else setting.slots
-        more = max(1.0, (slots or 1) / (default.effective.slots or 1))
-        limit = _PATIENCE * more * (default.prompt_s + default.write_s)
+        more = max(1.0, (setting.slots or 1) / (default.effective.slots or 1))
+        limit = None if setting in effective else _PATIENCE * more * (default.prompt_s + default.write_s)
         measured = trials.measure(work, setting, limit_s=limit)
         effective[setting] = measured.effective
         return measured.ask_s(work)

@@ -101,7 +101,7 @@ def test_a_short_search_on_a_real_model_says_what_it_would_take(fare: Fare, home
 
 
 def test_a_search_for_people_ends_with_what_was_chosen(fare: Fare, home: Path, tiny_model: Path) -> None:
-    done = fare("models", "tune", tiny_model, "--work", "direct", "--max-seconds", "30")
+    done = fare("models", "tune", tiny_model, "--work", "direct", "--max-seconds", "16")
     assert done.returncode == 0, done.stderr
     assert "is fare's own choice" in done.stdout
     assert "  cache layout\n" in done.stdout

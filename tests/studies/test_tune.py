@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from fare_cli.engine import openmp
 from fare_cli.engine.tuning import Tuned, read_tuning
+from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile
+from fare_cli.studies import faster_types
 from fare_cli.studies.faster_types import compare_types
 from fare_cli.studies.tune import coordinates, tune, without_own_choice
 
@@ -17,7 +20,7 @@ OWN = Tuned(threads=2, slots=12, batch=512, flash=False, kv_layout="streams", sp
 
 def test_a_short_search_tries_settings_and_keeps_its_finding(model: ModelFile) -> None:
     said: list[str] = []
-    report = tune(model, ["direct"], max_seconds=24, say=said.append)
+    report = tune(model, ["direct"], max_seconds=16, say=said.append)
     (work,) = report.works
     assert work.tried_anything
     assert work.contests[0].coordinate == "cache layout"
@@ -62,3 +65,22 @@ def test_other_types_are_made_of_the_same_weights_and_measured(model: ModelFile)
     assert found[0].bytes < found[0].own_bytes / 3
     assert found[0].prompts > 0
     assert not list((Path(model.path).parent).glob("*Q4_0*"))
+
+
+def test_a_large_file_is_represented_by_its_first_layers(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faster_types, "_WHOLE_BYTES", 0)
+    monkeypatch.setattr(faster_types, "_LAYERS", 1)
+    found = compare_types(model.path, seconds=1)[0]
+    assert (found.layers, found.failed) == (1, None)
+    assert found.own_bytes < model.path.stat().st_size
+
+
+def test_a_setting_in_force_that_fails_ends_tuning_with_the_reason(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *trials*) kill -ABRT $$;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(ModelError, match="SIGABRT"):
+        tune(model, ["direct"])
