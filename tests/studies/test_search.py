@@ -79,6 +79,8 @@ def test_the_planted_optimum_is_found_through_noise(optimum: Point, seed: int, n
 def test_a_machine_that_drifts_favours_nobody(seed: int, drift: float) -> None:
     machine = Machine((0, 0), step=0.0, noise=0.0, seed=seed, drift=drift)
     assert search((0, 0), machine, machine.budget()).setting == (0, 0)
+    machine = Machine((0, 0), step=0.0, noise=0.0, seed=seed, drift=drift)
+    assert contest("axis 0", (0, 0), [(1, 0), (-1, 0)], machine.measure, machine.budget()).winner == (0, 0)
     machine = Machine((2, 0), step=0.25, noise=0.0, seed=seed, drift=drift / 20)
     assert search((0, 0), machine, machine.budget()).setting == (2, 0)
 
