@@ -11,7 +11,6 @@ import typer
 from fare_cli.cli.tune import tune_model
 
 models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
-models_app.command("tune")(tune_model)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -79,6 +78,9 @@ def pull_model(
 
     model = pull(name, file=file, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"{model.name}\t{model.path}")
+
+
+models_app.command("tune")(tune_model)
 
 
 def _gigabytes(count: int) -> str:
