@@ -65,7 +65,7 @@ class Judge:
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
-        `ctx`, `slots`, `threads`, `gpu_layers` and `deterministic` are those of `EngineOptions`; what they leave open is
+        `ctx`, `slots`, `threads`, `gpu_layers`, `deterministic` are those of `EngineOptions`; what they leave open is
         taken from `fare models tune`, where it was run. Raises ModelError if there is no such model; what only loading
         shows is raised by the first verdict.
         """
