@@ -24,17 +24,30 @@ _MAY_IMPORT = {
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     "engine": {"errors", "asks", "folders"},
-    "gguf": {"errors", "folders", "engine.native"},
+    # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
+    "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
+    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
+    "meta": {"errors"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
-    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "tasks", "engine", "gguf", "judge", "run"},
+    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "tasks", "engine", "gguf", "judge", "meta", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
 
-_NETWORK = {"socket", "ssl", "http.client", "urllib.request", "httpx", "requests", "aiohttp", "huggingface_hub"}
+_NETWORK = {
+    "socket",
+    "ssl",
+    "http.client",
+    "urllib.request",
+    "httpx",
+    "httpx2",
+    "requests",
+    "aiohttp",
+    "huggingface_hub",
+}
 
 
 def _modules() -> list[str]:
@@ -99,10 +112,14 @@ def test_only_the_command_line_imports_typer_and_rich() -> None:
     assert {module.split(".")[0] for module in _importers({"typer", "rich", "click"})} <= {"cli"}
 
 
+def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
+    assert {module.split(".")[0] for module in _importers({"scipy", "sklearn"})} == {"meta"}
+
+
 def test_only_fetching_reaches_the_network() -> None:
-    assert _importers(_NETWORK) <= {"gguf.fetch"}
+    assert all(module.startswith("gguf.fetch.") for module in _importers(_NETWORK))
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
-    assert starters == {"gguf.fetch"}, "pip is a way to the network too"
+    assert starters == {"gguf.fetch.package"}, "pip is a way to the network too"
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fare_cli.errors import ExitCode, FareError
+from fare_cli.errors import ExitCode, FareError, ModelError
 
 if TYPE_CHECKING:
     from fare_cli.gguf.store import ModelFile
@@ -49,7 +49,7 @@ def doctor(
 
     in_force = load_settings({"model": model}, isolated=isolated)
     if settings:
-        _print_settings(in_force, as_json)
+        _print_settings(_with_model_defaults(in_force), as_json)
         return
     checks = examine(in_force)
     ok = all(check.status != "problem" for check in checks)
@@ -62,6 +62,20 @@ def doctor(
                 typer.echo(f"{'':<18} hint: {check.hint}")
     if not ok:
         raise typer.Exit(ExitCode.ENVIRONMENT)
+
+
+def _with_model_defaults(settings: Settings) -> Settings:
+    """The settings as judging would have them; without those of the model where there is no such model."""
+    from fare_cli.gguf.model_prompts import own_decoding
+    from fare_cli.gguf.store import resolve_model
+    from fare_cli.settings import with_model_defaults
+
+    try:
+        model = resolve_model(settings.model)
+    except ModelError as error:
+        typer.echo(f"note: without the model's own settings: {error.message}", err=True)
+        return settings
+    return with_model_defaults(settings, *own_decoding(model.installed_file))
 
 
 def _print_settings(settings: Settings, as_json: bool) -> None:

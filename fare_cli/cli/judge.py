@@ -27,7 +27,8 @@ from fare_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from fare_cli.asks import Backend
     from fare_cli.judge import Judge
-    from fare_cli.run.runner import InputPlan, Outcome, RunPlan
+    from fare_cli.run.reader import InputPlan
+    from fare_cli.run.runner import Outcome, RunPlan
     from fare_cli.settings import Settings
     from fare_cli.verdicts import Verdict
 
@@ -49,6 +50,7 @@ def _judge(task: str, options: JudgeOptions) -> int:
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
+    settings = _with_model_defaults(settings)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     with _open(settings) as judge:
         if options.explain is not None:
@@ -83,6 +85,14 @@ def _check(options: JudgeOptions) -> None:
         raise InputError(f"the folder of --profile {options.profile} does not exist")
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
+
+
+def _with_model_defaults(settings: Settings) -> Settings:
+    from fare_cli.gguf.model_prompts import own_decoding
+    from fare_cli.gguf.store import resolve_model
+    from fare_cli.settings import with_model_defaults
+
+    return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).installed_file))
 
 
 def _open(settings: Settings) -> Judge:
@@ -187,14 +197,13 @@ def _say_what_runs(judge: Judge, plan: RunPlan, console: Console) -> None:
     console.detail(f"judge: {plan.identity.fingerprint}")
     for name, value in asdict(judge.options).items():
         console.detail(f"option: {name} {value}")
-    console.detail(f"prompts: {plan.identity.prompts_origin}")
+    console.detail(f"prompts: {judge.prompt(plan.source.task).source}; {plan.identity.prompts_origin}")
 
 
 def _say_how_it_went(judge: Judge, plan: RunPlan, outcome: Outcome, console: Console) -> None:
     for line in summary_lines(outcome.summary):
         console.say(line)
-    if judge.prompts_dir is None:
-        console.say("prompts: fare's own; the weights were not trained with them")
+    console.say(f"prompts: {judge.prompt(plan.source.task).source}")
     if outcome.reason is not None:
         rest = "" if outcome.reason == "limit" else f"; {_how_to_go_on(plan)}"
         console.say(f"incomplete: stopped by --{outcome.reason.replace('_', '-')}{rest}")

@@ -123,6 +123,11 @@ class Engine:
         }
 
     @property
+    def reasons(self) -> bool:
+        """Whether the model can think before it answers: an ask with reasoning is an error where it cannot."""
+        return self.template.reasoning is not None
+
+    @property
     def cache_bytes(self) -> int:
         """Memory that the cache takes; the weights come on top."""
         return self.layout.context.cells * self._model.kv_bytes_per_token(self.layout.context.kv_type)

@@ -315,6 +315,10 @@ class Context:
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if params.flash else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         native.kv_unified = params.unified
+        # Layers with a sliding window keep the window only, which suffices because no sequence is ever cut back; but
+        # not where branches share cells: llama.cpp reuses a cell outside the window only if one sequence holds it, so
+        # a long trunk with children would fill the small cache (`llama_kv_cache::find_slot`).
+        native.swa_full = params.unified
         native.type_k = native.type_v = _KV_TYPES[params.kv_type]
         native.no_perf = True
         self._abort_flag = ctypes.c_bool(False)

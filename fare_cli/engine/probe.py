@@ -8,20 +8,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from fare_cli.engine.machine import cpu_flags, engine_version, library_stamp
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder
 
+if TYPE_CHECKING:
+    from fare_cli.engine.native import Model
+
 _SECONDS = 600
+_TEMPLATE_CPU_S = 5
+_TEMPLATE_BYTES = 1 << 29
+"""What a chat template may take; real ones take milliseconds and some megabytes."""
 _TOKENS = 10
+_TEMPLATE_HINT = "a template that does so is broken or hostile: get the model from its makers"
 _NOT_A_CRASH = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -36,11 +46,16 @@ class ProbeResult(NamedTuple):
 
 
 def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
-    """Loads a model and decodes ten tokens in a child process.
+    """Loads a model, renders its chat template and decodes ten tokens in a child process.
 
-    Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory.
+    Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory, a chat
+    template that does not end or fills the memory (it is a program, and its author's word is all there is for it).
     """
     done = _run(path, gpu_layers, safe=False)
+    if done.returncode == -signal.SIGXCPU:
+        raise ModelError(
+            f"{path}: its chat template was stopped after computing for {_TEMPLATE_CPU_S} s", _TEMPLATE_HINT
+        )
     if -done.returncode in _NOT_A_CRASH:
         raise ModelError(
             f"{path}: the trial run of this model was killed ({_signal_name(-done.returncode)})",
@@ -135,6 +150,7 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
         model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe)
         params = ContextParams(cells=256, sequences=1, batch=64, outputs=1, unified=True, flash=True, threads=2)
         context = Context(model, params)
+        _try_template(model)
         prompt = (model.tokenize("The capital of France is") or [0])[:32]
         begun = time.monotonic()
         context.decode(prompt, range(len(prompt)), [0] * len(prompt), [False] * (len(prompt) - 1) + [True])
@@ -154,6 +170,42 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
     except DecodeError as error:
         return {"error": f"{path}: {error}", "hint": None}
     return result._asdict()
+
+
+def _try_template(model: Model) -> None:
+    """Renders the chat template under limits on time and memory; raises ModelError, or the child is killed."""
+    from fare_cli.asks import Effort, Message, Piece
+    from fare_cli.engine.template import ChatTemplate
+
+    messages = (Message("system", (Piece("You judge.", True),)), Message("user", (Piece("Which?", False),)))
+    try:
+        with _limits():
+            template = ChatTemplate(model)
+            for effort in (None, *get_args(Effort)):
+                template.prompt(messages, effort)
+    except MemoryError:
+        limit = f"{_TEMPLATE_BYTES >> 20} MiB"
+        raise ModelError(f"{model.path}: its chat template takes more than {limit} of memory", _TEMPLATE_HINT) from None
+
+
+@contextlib.contextmanager
+def _limits() -> Iterator[None]:
+    """Bounds what this process may take from now on; beyond the time it gets SIGXCPU and dies."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    taken = {resource.RLIMIT_CPU: math.ceil(usage.ru_utime + usage.ru_stime), resource.RLIMIT_CORE: 0}
+    more = {resource.RLIMIT_CPU: _TEMPLATE_CPU_S, resource.RLIMIT_CORE: 0}
+    with contextlib.suppress(OSError):  # where the system does not tell, memory is not bounded
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        taken[resource.RLIMIT_AS], more[resource.RLIMIT_AS] = pages * resource.getpagesize(), _TEMPLATE_BYTES
+    before = {kind: resource.getrlimit(kind) for kind in taken}
+    for kind, (soft, hard) in before.items():
+        bounds = [limit for limit in (soft, taken[kind] + more[kind]) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        for kind, limits in before.items():
+            resource.setrlimit(kind, limits)
 
 
 if __name__ == "__main__":

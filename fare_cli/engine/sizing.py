@@ -150,16 +150,21 @@ def choose_tuned_layout(options: EngineOptions, tuned: Tuned, **machine: Unpack[
 
 
 def _context_length(options: EngineOptions, context_train: int) -> int:
-    if options.ctx is None:
-        return min(context_train, PROMPT_TOKENS + options.reply_tokens)
-    if options.ctx > context_train:
+    ctx = min(context_train, PROMPT_TOKENS + options.reply_tokens) if options.ctx is None else options.ctx
+    if ctx > context_train:
         raise UsageError(
-            f"--ctx {options.ctx}: this model was trained for {context_train} tokens",
+            f"--ctx {ctx}: this model was trained for {context_train} tokens",
             f"use --ctx {context_train} or less",
         )
-    if options.ctx < 256:
-        raise UsageError(f"--ctx {options.ctx}: at least 256")
-    return options.ctx
+    if options.ctx is not None and ctx < 256:
+        raise UsageError(f"--ctx {ctx}: at least 256")
+    if ctx <= options.reply_tokens:
+        more = "" if options.ctx is None else ", or raise --ctx"
+        raise UsageError(
+            f"a reply alone may take {options.reply_tokens} tokens, and an ask may hold {ctx} (--ctx)",
+            f"shorten replies with --max-tokens or --reasoning-tokens{more}",
+        )
+    return ctx
 
 
 def available_memory() -> int:

@@ -123,6 +123,41 @@ def test_no_resume_asks_everything_again(judge: Judge, tmp_path: Path) -> None:
     assert "4 asked of the model, 0 taken" in judge("pairwise", "in.jsonl", "-o", "out.jsonl", "--no-resume").stderr
 
 
+def test_a_run_that_thinks_is_resumed_and_another_limit_is_another_judge(judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(pairs(4)))
+    thinks = ("pairwise", "in.jsonl", "-o", "out.jsonl", "--reasoning", "medium", "--reasoning-tokens", "3")
+    first = judge(*thinks)
+    assert first.returncode == 0, first.stderr
+    assert "reasoning: closed at its limit in" in first.stderr
+    written = (tmp_path / "out.jsonl").read_bytes()
+    for verdict in verdicts(written.decode()):
+        jsonschema.validate(verdict, verdict_schema())
+    again = judge(*thinks)
+    assert "0 asked of the model, 8 taken from the journal" in again.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == written
+    counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())["counts"]
+    assert 0 < counts["reasoning_truncated"] <= 4
+    assert judge(*thinks[:-1], "4").returncode == 2
+
+
+def test_reasoning_is_shown_apart_from_the_answer(judge: Judge) -> None:
+    options = ("--mode", "critique", "--max-tokens", "8", "--reasoning", "low", "--reasoning-tokens", "12")
+    done = judge("pairwise", "-", "--explain", "1", *options, stdin=lines(pairs(1)))
+    assert done.returncode == 0, done.stderr
+    assert "⟦<think>⟧\n" in done.stdout
+    assert "--- reasoning ---" in done.stdout
+    assert "reasoning_truncated" in done.stdout
+    planned = judge("pairwise", "-", "--dry-run", *options, stdin=lines(pairs(1)))
+    assert "--max-tokens 8 and --reasoning low (12 tokens)" in planned.stdout
+
+
+def test_a_model_without_reasoning_is_refused_by_name(fare: Fare, smollm2_path: Path) -> None:
+    done = fare("judge", "verify", "-", "--model", smollm2_path, "--reasoning", "low", stdin=lines([RECORDS["verify"]]))
+    assert done.returncode == 2
+    assert "--reasoning low" in done.stderr
+    assert "hint:" in done.stderr
+
+
 def test_a_journal_serves_stdout_too(judge: Judge, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(pairs(2)))
     first = judge("pairwise", "in.jsonl", "--journal", "replies.jsonl")
@@ -211,7 +246,7 @@ def test_own_prompts_are_not_called_fares_own(judge: Judge, tmp_path: Path) -> N
     shutil.copytree(ROOT / "prompts", tmp_path / "mine")
     done = judge("verify", "-", "--prompts", "mine", stdin=lines([RECORDS["verify"]]))
     assert done.returncode == 0, done.stderr
-    assert "prompts:" not in done.stderr
+    assert "prompts: from mine" in done.stderr
 
 
 def test_verbose_shows_engine_options_and_each_invalid_record(judge: Judge) -> None:

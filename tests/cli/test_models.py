@@ -41,18 +41,35 @@ def test_the_list_has_one_line_a_model(installed: Path) -> None:
     result = CliRunner().invoke(models_app, ["list"])
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["other", "smollm2"]
     assert str(installed) in result.stdout
-    assert "pull" not in result.stderr
+    assert "fare models pull smollm2" not in result.stderr
 
 
 def test_the_list_as_json_says_what_is_installed(home: Path) -> None:
     result = CliRunner().invoke(models_app, ["list", "--json"])
-    assert json.loads(result.stdout) == [{"name": "smollm2", "installed": False, "path": None}]
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert rows["smollm2"]["bytes"] == catalog()["smollm2"].bytes
+    assert not any(row["installed"] for row in rows.values())
+    assert (rows["smollm2"]["unverified"], rows["qwen3-8b"]["unverified"]) == (False, True)
+    assert (rows["fare-8b"]["command"], rows["fare-8b"]["restricts"]) == ("build", "no commercial use")
 
 
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
     result = CliRunner().invoke(models_app, ["show", "smollm2" if by == "name" else str(installed), "--json"])
-    assert json.loads(result.stdout) == {
+    shown = json.loads(result.stdout)
+    memory = shown.pop("memory")
+    assert [(row["ctx"], row["kv_type"]) for row in memory] == [
+        (4096, "f16"),
+        (4096, "q8_0"),
+        (8192, "f16"),
+        (8192, "q8_0"),
+    ]
+    # 30 layers of 3 heads of 64 values, keys and values, in 2 bytes each.
+    assert memory[0]["cache_bytes"] == 4096 * 30 * 3 * 64 * 2 * 2
+    types = shown.pop("tensor_types")
+    assert list(types) == ["Q4_1", "Q8_0", "F32"]
+    assert sum(types.values()) == pytest.approx(1)
+    assert shown == {
         "name": "smollm2",
         "path": str(installed),
         "bytes": 98_362_432,
@@ -61,13 +78,23 @@ def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
         "quantisation": "Q4_1",
         "context": 8192,
         "parameters": 134_515_008,
+        "parts": [],
+        "adapter": None,
+        "template": "chatml",
+        "licence": "Apache-2.0",
+        "source": None,
+        "prompts": dict.fromkeys(("pairwise", "step", "verify", "score"), "fare"),
+        "decoding": {},
+        "quantisation_check": None,
     }
 
 
 def test_show_for_people_has_the_same(installed: Path) -> None:
     lines = CliRunner().invoke(models_app, ["show", "smollm2"]).stdout.splitlines()
-    shown = dict(line.split(maxsplit=1) for line in lines)
+    shown = {line[:13].strip(): line[13:].strip() for line in lines}
     assert (shown["architecture"], shown["quantisation"], shown["context"]) == ("llama", "Q4_1", "8192")
+    assert shown["tensor types"] == "Q4_1 78.9%, Q8_0 21.0%, F32 0.0%"
+    assert "one ask of 8,192 tokens" in shown["memory"]
     assert shown["sha256"] == catalog()["smollm2"].sha256
 
 
