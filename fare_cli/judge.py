@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
+from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
@@ -74,8 +75,9 @@ class Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
         `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
-        `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`. Raises ModelError if
-        there is no such model; what only loading shows is raised by the first verdict.
+        `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`; what they leave open is
+        taken from `fare models tune`, where it was run. Raises ModelError if there is no such model; what only loading
+        shows is raised by the first verdict.
         """
         found = resolve_model(model)
         if options is None:
@@ -118,13 +120,21 @@ class Judge:
             options=self.options,
         )
 
+    def tuned(self) -> Tuned:
+        """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
+        return tuned_for(read_tuning(self.model.sha256), self.engine_options)
+
     def backend(self) -> LocalBackend:
         """The loaded model, loaded now if it was not. Raises ModelError, UsageError (no room, no reasoning)."""
         if self._backend is None:
             from fare_cli.backends.local import LocalBackend
 
             backend = LocalBackend(
-                self.model.path, name=self.model.name, weights=self._weights, options=self.engine_options
+                self.model.path,
+                name=self.model.name,
+                weights=self._weights,
+                options=self.engine_options,
+                tuned=self.tuned(),
             )
             if self.options.reasoning != "off" and not backend.engine.reasons:
                 backend.close()

@@ -42,13 +42,45 @@ def memory(root: Path = _ROOT) -> Memory:
     return Memory(total, available)
 
 
+def usable_cpus() -> int:
+    """CPUs this process may use, hyper-threads counted each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores(root: Path = _ROOT) -> int:
     """Cores this process may use: its affinity and the quota of its container count, hyper-threads count once, since a
     second thread on a core only gets in the way."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cpus()
     if _text(root / "sys/devices/system/cpu/smt/active").strip() == "1":
         cores //= 2
     return max(1, min([cores, *(int(quota) for quota in _cgroup_quotas(root))]))
+
+
+def cpu_flags(root: Path = _ROOT) -> str:
+    """The line of /proc/cpuinfo that says what the CPU can; elsewhere the processor's name."""
+    return _cpu_line(root, "flags", "Features") or platform.processor() or platform.machine()
+
+
+def cpu_model(root: Path = _ROOT) -> str:
+    """The CPU's name for people."""
+    line = _cpu_line(root, "model name", "Model")
+    return line.partition(":")[2].strip() or platform.processor() or platform.machine()
+
+
+def gpu_devices(root: Path = _ROOT) -> list[str]:
+    """The GPUs that programs may use, as far as files tell: names of NVIDIA's, vendor and device ids of others."""
+    found = []
+    with contextlib.suppress(OSError):
+        for device in sorted((root / "proc/driver/nvidia/gpus").iterdir()):
+            lines = (device / "information").read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    for card in sorted((root / "sys/class/drm").glob("renderD*/device")):
+        with contextlib.suppress(OSError):
+            found.append(f"{(card / 'vendor').read_text().strip()} {(card / 'device').read_text().strip()}")
+    chosen = [
+        f"{name}={os.environ[name]}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES") if name in os.environ
+    ]
+    return found + chosen if found else []
 
 
 def gpus(root: Path = _ROOT, *, system: str | None = None, processor: str | None = None) -> list[GpuMaker]:
@@ -107,6 +139,11 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
             continue
         group = base.joinpath(*(part for part in path.split("/") if part not in ("", "..")))
         yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(base) and folder.is_dir())
+
+
+def _cpu_line(root: Path, *starts: str) -> str:
+    lines = _text(root / "proc/cpuinfo").splitlines()
+    return next((line for line in lines if line.startswith(starts)), "")
 
 
 def _number(path: Path) -> int | None:

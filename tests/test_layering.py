@@ -24,7 +24,7 @@ _MAY_IMPORT = {
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     # Whether a model fits is decided from its header, before the engine loads it.
-    "engine": {"errors", "asks", "folders", "machine", "gguf.header", "gguf.memory"},
+    "engine": {"errors", "asks", "folders", "machine", "gguf.header", "gguf.split", "gguf.memory"},
     # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
     "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
     "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
@@ -33,7 +33,7 @@ _MAY_IMPORT = {
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
-    "studies": _WAIST | _RECORDS | {"folders", "engine", "gguf", "judge", "meta", "run"},
+    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}

@@ -86,13 +86,38 @@ def _with_model_defaults(settings: Settings) -> Settings:
 
 def _print_settings(settings: Settings, as_json: bool) -> None:
     values = settings.model_dump(mode="json")
+    rows = {name: {"value": value, "origin": settings.origin(name)} for name, value in values.items()}
+    rows |= {name: {"value": value, "origin": "tuned"} for name, value in _tuned(settings).items()}
     if as_json:
-        rows = {name: {"value": value, "origin": settings.origin(name)} for name, value in values.items()}
         typer.echo(json.dumps(rows, indent=2))
         return
-    for name, value in values.items():
-        shown = "-" if value is None else json.dumps(value, ensure_ascii=False)
-        typer.echo(f"{name:<14} {shown:<14} {settings.origin(name)}")
+    for name, row in rows.items():
+        shown = "-" if row["value"] is None else json.dumps(row["value"], ensure_ascii=False)
+        typer.echo(f"{name:<14} {shown:<14} {row['origin']}")
+
+
+def _tuned(settings: Settings) -> dict[str, Any]:
+    """What `fare models tune` found for the model and kind of work that these settings mean; nothing without a
+    model."""
+    from fare_cli.engine.options import EngineOptions
+    from fare_cli.engine.tuning import read_tuning, tuned_for, tuning_folder
+    from fare_cli.gguf.store import resolve_model
+    from fare_cli.judge import work_of
+
+    if not tuning_folder().is_dir():
+        return {}
+    try:
+        model = resolve_model(settings.model)
+    except FareError:
+        return {}
+    options = EngineOptions(
+        slots=settings.slots,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+        deterministic=settings.deterministic,
+        **work_of(settings.judging_options()),
+    )
+    return tuned_for(read_tuning(model.sha256), options).given()
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -106,6 +131,8 @@ def examine(settings: Settings) -> list[Check]:
         checks.append(_guarded("plan", lambda: _plan(settings, layouts)))
     if layouts and engine_works:
         checks.append(_guarded("decode", lambda: _decode(found[0], layouts[0])))
+    if found:
+        checks.append(_tuning(found[0], settings.model or found[0].name))
     return checks
 
 
@@ -218,7 +245,7 @@ def _plan(settings: Settings, layouts: list[Layout]) -> Check:
     from fare_cli.engine.sizing import layout_for
 
     with open_judge(settings) as judge:
-        layout = layout_for(judge.model.path, judge.engine_options)
+        layout = layout_for(judge.model.path, judge.engine_options, judge.tuned()).layout
     layouts.append(layout)
     context = layout.context
     where = {0: "", -1: ", all layers on the GPU"}.get(layout.gpu_layers, f", {layout.gpu_layers} layers on the GPU")
@@ -247,6 +274,23 @@ def _decode(model: ModelFile, layout: Layout) -> Check:
     slow = f"{message}; only without the fast CPU kernels, which crash here, so fare leaves them out"
     hint = "build llama-cpp-python without AMX (docs/install.md) to judge faster"
     return Check("decode", "note", slow, hint, result._asdict())
+
+
+def _tuning(model: ModelFile, called: str) -> Check:
+    from fare_cli.engine.tuning import read_tuning
+
+    tuning = read_tuning(model.sha256)
+    if tuning is None:
+        hint = f"fare models tune {called} measures which settings are fastest here"
+        return Check("tuning", "note", "this model was not tuned for this machine and build", hint)
+    found = [
+        f"{work}: {one.settings.label()}, {one.speedup:.2f} times as fast as fare's own choice ({one.measured})"
+        if one.settings.given()
+        else f"{work}: nothing faster than fare's own choice ({one.measured})"
+        for work, one in tuning.works.items()
+    ]
+    values: dict[str, Any] = {work: one.settings.given() for work, one in tuning.works.items()}
+    return Check("tuning", "ok", "; ".join(found), values=values)
 
 
 def _signal_name(number: int) -> str:

@@ -160,8 +160,9 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -
         signals.backend = backend = judge.backend()
         # A signal that came while llama.cpp was loading was lost in one of its callbacks.
         signals.check()
+        tuned = str(backend.info.engine.get("tuned")).split(", ")
         for name, value in backend.info.engine.items():
-            console.detail(f"engine: {name} {value}")
+            console.detail(f"engine: {name} {value}{' (tuned)' if name in tuned else ''}")
         return backend
 
     print_verdict = _verdict_printer(form, plan.include_record)

@@ -12,12 +12,14 @@ from fare_cli.cli.embed import embed_prompts
 from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.quantize import quantize_command
+from fare_cli.cli.tune import tune_model
 
 if TYPE_CHECKING:
     from fare_cli.gguf.catalog import CatalogModel
 
 models_app = typer.Typer(
-    help="The models that judge: get, list, show, make smaller, pass on, check and remove them.", no_args_is_help=True
+    help="The models that judge: get, list, show, tune, make smaller, pass on, check and remove them.",
+    no_args_is_help=True,
 )
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -136,6 +138,7 @@ models_app.command("verify")(verify_models)
 models_app.command("remove")(remove_models)
 models_app.command("embed-prompts")(embed_prompts)
 models_app.command("quantize", cls=SectionedCommand)(quantize_command())
+models_app.command("tune")(tune_model)
 
 
 def _gigabytes(count: int) -> str:

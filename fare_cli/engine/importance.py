@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fare_cli.asks import Ask
-from fare_cli.engine.native import Context, ContextParams, Model, Row
+from fare_cli.engine.native import Context, Model, Row
+from fare_cli.engine.options import ContextParams
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
 

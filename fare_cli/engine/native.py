@@ -16,21 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fare_cli.engine import openmp
 from fare_cli.engine.devices import Device
-from fare_cli.engine.options import ContextParams as ContextParams
-from fare_cli.engine.options import GpuSplit, KvType
+from fare_cli.engine.options import ContextParams, GpuSplit, KvType
 from fare_cli.engine.sequences import MAX_SEQUENCES
 from fare_cli.errors import EnvironmentFault, ModelError
 
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
-# GNU OpenMP spins at every barrier, by default for milliseconds: with one other busy process on two cores that made a
-# run 2 to 6 times slower. Spinning 1,000 times and then sleeping was as fast as the default on an idle machine and as
-# fast as OMP_WAIT_POLICY=passive on a busy one (docs/benchmarks.md). Read by the library when it is loaded; the
-# user's word counts.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Read by the library when it is loaded.
+openmp.settle()
 
 try:
     import llama_cpp
@@ -221,6 +217,7 @@ class Model:
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.context_train: int = llama_cpp.llama_model_n_ctx_train(self._model)
         self._adapters: list[Any] = []
+        self.ends_turns = True
 
     @property
     def pointer(self) -> Any:
@@ -281,8 +278,8 @@ class Model:
             size = -length
 
     def is_end(self, token: int) -> bool:
-        """Whether a token ends the turn (llama.cpp's end-of-generation set)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+        """Whether a token ends the turn (llama.cpp's end-of-generation set); none does with `ends_turns` off."""
+        return self.ends_turns and bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
 
     def special_tokens(self) -> dict[str, int]:
         """Text of every control or user-defined token, to its id."""
@@ -495,21 +492,29 @@ _QUANTIZE_STEP = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
 def quantize_model(
     source: Path,
     target: Path,
-    file_type: int,
+    file_type: int | None,
     *,
     threads: int,
     allow_requantize: bool = False,
+    without_layers: Sequence[int] = (),
     importance: Mapping[str, Row] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> None:
-    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h).
+    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h; None: as they are).
 
-    All parts of a split model become one file. `importance` weighs the columns of each tensor by name (experts one
-    behind the other). `progress` is told which tensor of how many is at work. What was written is of no use when this
-    raises ModelError, and a damaged `source` can abort the process: run it in one of its own.
+    `without_layers` are left out, by number. All parts of a split model become one file. `importance` weighs the
+    columns of each tensor by name (experts one behind the other). `progress` is told which tensor of how many is at
+    work. What was written is of no use when this raises ModelError, and a damaged `source` can abort the process: run
+    it in one of its own.
     """
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = file_type
+    if file_type is None:
+        params.only_copy = True
+    else:
+        params.ftype = file_type
+    layers = (ctypes.c_int32 * (len(without_layers) + 1))(*without_layers, -1)
+    if without_layers:
+        params.prune_layers = layers
     params.nthread = threads
     params.allow_requantize = allow_requantize
     params.max_buf_size = _QUANTIZE_BUFFER_BYTES

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -21,8 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from fare_cli.engine.build import engine_version, library_stamp
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder
+from fare_cli.machine import cpu_flags
 
 if TYPE_CHECKING:
     from fare_cli.engine.native import Model
@@ -90,9 +90,9 @@ def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
 def _record_file(path: Path, gpu_layers: int) -> Path:
     stat = path.stat()
     facts = [
-        importlib.metadata.version("llama-cpp-python"),
-        _library_stamp(),
-        _cpu(),
+        engine_version(),
+        library_stamp(),
+        cpu_flags(),
         str(path.resolve()),
         stat.st_size,
         stat.st_mtime_ns,
@@ -100,24 +100,6 @@ def _record_file(path: Path, gpu_layers: int) -> Path:
     ]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     return cache_folder() / "probes" / f"{name}.json"
-
-
-def _library_stamp() -> list[object]:
-    """Size and time of the installed engine's files: another build of the same version is another build."""
-    try:
-        files = importlib.metadata.files("llama-cpp-python") or []
-        stats = [Path(str(f.locate())).stat() for f in files if ".so" in f.name or f.suffix in (".dylib", ".dll")]
-    except (importlib.metadata.PackageNotFoundError, OSError):
-        return []
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line
-    return platform.processor() or platform.machine()
 
 
 def _run(path: Path, gpu_layers: int, *, safe: bool) -> subprocess.CompletedProcess[str]:
@@ -163,7 +145,8 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
 
     import numpy as np
 
-    from fare_cli.engine.native import Context, ContextParams, DecodeError, Model
+    from fare_cli.engine.native import Context, DecodeError, Model
+    from fare_cli.engine.options import ContextParams
 
     try:
         model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe)

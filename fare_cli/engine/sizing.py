@@ -14,8 +14,9 @@ from typing import NamedTuple
 from fare_cli.engine.devices import Device, find_devices
 from fare_cli.engine.options import ContextParams, EngineOptions
 from fare_cli.engine.sequences import EXTRA_SEQUENCES, MAX_SEQUENCES
+from fare_cli.engine.tuning import Tuned
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.header import Header, read_header
+from fare_cli.gguf.header import Header
 from fare_cli.gguf.memory import (
     CELLS_STEP,
     DEVICE_MARGIN_BYTES,
@@ -26,6 +27,7 @@ from fare_cli.gguf.memory import (
     layers_that_fit,
     plan,
 )
+from fare_cli.gguf.split import read_model
 from fare_cli.machine import memory, usable_cores
 
 #: Tokens of the largest prompt piece, and rows of the largest decode.
@@ -92,15 +94,6 @@ class Layout:
     plan: MemoryPlan
 
 
-def layout_for(path: Path, options: EngineOptions) -> Layout:
-    """The layout for a model file on this machine as it is now.
-
-    Raises ModelError for a model that does not fit, with what would, and for a file that is no model; UsageError for
-    sizes that no machine could have.
-    """
-    return choose_layout(options, read_header(path), room_now(options), name=str(path))
-
-
 def room_now(options: EngineOptions) -> Room:
     """What this machine has free now; its GPUs are left out where the options do without them."""
     return Room(memory().available_bytes, find_devices() if options.gpu_layers != 0 else ())
@@ -117,6 +110,51 @@ def choose_layout(options: EngineOptions, header: Header, room: Room, *, name: s
         f"{name} does not fit: it takes {smallest.plan.describe()}, and {_described(room)} free",
         f"what would fit: {'; '.join(advice)}" if advice else "use a smaller model; no setting makes this one fit",
     )
+
+
+class TunedLayout(NamedTuple):
+    """A layout, the tuned settings in it, and why some were left out, if they were."""
+
+    layout: Layout
+    tuned: Tuned = Tuned()
+    dropped: str | None = None
+
+
+def layout_for(path: Path, options: EngineOptions, tuned: Tuned) -> TunedLayout:
+    """The layout for a model file on this machine as it is now, with tuned settings where the options leave something
+    open.
+
+    Raises ModelError for a model that does not fit, with what would, and for a file that is no model; UsageError for
+    sizes that no machine could have.
+    """
+    return choose_tuned_layout(options, tuned, read_model(path), room_now(options), name=str(path))
+
+
+def choose_tuned_layout(options: EngineOptions, tuned: Tuned, header: Header, room: Room, *, name: str) -> TunedLayout:
+    """Like `choose_layout`, with tuned settings where the options leave something open.
+
+    They take no more memory than is meant for cache and work space: where less is free than when they were measured,
+    those that decide on memory are left out.
+    """
+    plain = choose_layout(options, header, room, name=name)
+    usable = tuned.usable(options)
+    if not usable.given():
+        return TunedLayout(plain)
+    try:
+        layout = choose_layout(usable.over(options), header, room, name=name)
+    except (ModelError, UsageError) as error:
+        dropped = error.message
+    else:
+        taken = layout.plan.total_bytes - layout.plan.weights_bytes
+        meant = int(MEMORY_SHARE * (room.memory_bytes - plain.plan.weights_bytes))
+        fewest = plain.plan.total_bytes - plain.plan.weights_bytes
+        if layout.ctx > NO_FLASH_CTX and not layout.context.flash and plain.context.flash:
+            fewest = meant = 0  # the scores of long asks, which the short ones of a trial do not show
+        if _offloads(options, room) or taken <= max(fewest, meant):
+            return TunedLayout(layout, usable)
+        dropped = f"beside the weights they take {taken / 1e9:.1f} GB, and {meant / 1e9:.1f} GB are meant for it now"
+    light = usable.without_memory()
+    return TunedLayout(choose_layout(light.over(options), header, room, name=name), light, dropped)
 
 
 def what_fits(options: EngineOptions, header: Header, room: Room) -> list[str]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling, Script
 from fare_cli.engine.engine import Engine
-from fare_cli.engine.native import Context, ContextParams, Model
-from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams, EngineOptions
 from fare_cli.engine.sequences import EXTRA_SEQUENCES
-from fare_cli.engine.sizing import Layout
+from fare_cli.engine.sizing import Layout, TunedLayout
 from fare_cli.engine.slot import Slot
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
@@ -72,7 +72,7 @@ def layout(
 
 @contextlib.contextmanager
 def engine(path: Path, shape: Layout) -> Iterator[Engine]:
-    opened = Engine(path, EngineOptions(gpu_layers=0), layout=shape)
+    opened = Engine(path, EngineOptions(gpu_layers=0), layout=TunedLayout(shape))
     try:
         yield opened
     finally:

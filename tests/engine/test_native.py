@@ -11,7 +11,8 @@ import llama_cpp
 import pytest
 
 from fare_cli.engine import native
-from fare_cli.engine.native import Context, ContextParams, Model
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams
 from fare_cli.errors import ModelError
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import llama_cpp
 
 from fare_cli.engine import native
-from fare_cli.engine.native import Context, ContextParams, Model
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams
 
 _lines: list[str] = []
 

@@ -22,7 +22,7 @@ from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.meta.agreement import proportion, records_needed
 from fare_cli.prompting import load_task_prompt
 from fare_cli.run.reader import InputPlan, items_of
-from fare_cli.run.stream import judge_records
+from fare_cli.run.stream import Judging
 from fare_cli.studies.quantising import (
     Comparison,
     Quantised,
@@ -51,9 +51,8 @@ def judged(judge: Simulated, records: list[dict[str, Any]], options: JudgingOpti
     prompt = load_task_prompt("pairwise")
     identity = JudgeIdentity("pairwise", INFO.model, INFO.weights, prompt.fingerprint, prompt.origin, options)
     backend = ReplayBackend(judge, info=INFO)
-    return list(
-        judge_records(items_of("pairwise", records), TASKS["pairwise"](prompt, options), backend, identity=identity)
-    )
+    judging = Judging(TASKS["pairwise"](prompt, options), lambda: backend, identity)
+    return list(judging.verdicts(items_of("pairwise", records)))
 
 
 def chance_of(ask: Ask, seed: int) -> float:
