@@ -137,7 +137,7 @@ def test_a_chosen_context_has_room_for_the_reply() -> None:
 @pytest.mark.parametrize(("ctx", "train"), [(2048, 32_768), (None, 2048)], ids=["asked for", "the model's"])
 def test_a_context_that_replies_alone_would_fill_is_refused(ctx: int | None, train: int) -> None:
     with pytest.raises(UsageError, match="3000"):
-        choose(EngineOptions(ctx=ctx, reply_tokens=3000), train=train)
+        choose(EngineOptions(ctx=ctx, reply_tokens=3000), replace(SMALL, context_length=train))
 
 
 def test_votes_share_cells_without_flash_attention() -> None:
