@@ -233,8 +233,9 @@ def test_layers_that_were_asked_for_are_taken_or_refused() -> None:
 
     assert layout(0).gpu_layers == 0
     assert layout(5).gpu_layers == 5
-    with pytest.raises(ModelError, match=r"8\.59 GB on GPU0"):
-        layout(-1)
+    for too_many in (36, -1):
+        with pytest.raises(ModelError, match=r"8\.59 GB on GPU0"):
+            layout(too_many)
 
 
 def test_a_gpu_that_shares_the_memory_adds_none() -> None:
