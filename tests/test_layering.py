@@ -24,7 +24,7 @@ _MAY_IMPORT = {
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
     "engine": {"errors", "asks", "folders"},
-    "gguf": {"errors", "folders", "engine.native"},
+    "gguf": {"errors", "folders", "engine.native", "engine.probe", "engine.sizing"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
@@ -111,7 +111,11 @@ def test_only_the_command_line_imports_typer_and_rich() -> None:
 def test_only_fetching_reaches_the_network() -> None:
     assert all(module.startswith("gguf.fetch.") for module in _importers(_NETWORK))
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
-    assert starters == {"gguf.fetch.package"}, "pip is a way to the network too"
+    assert starters == {"gguf.fetch.package", "gguf.fetch.sdist"}, "pip is a way to the network too"
+
+
+def test_only_the_comparison_with_a_checkpoint_runs_torch() -> None:
+    assert _importers({"torch", "transformers", "safetensors"}) == {"gguf.building.compare"}
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fare_cli.cli.build import build_model
+
 if TYPE_CHECKING:
     from fare_cli.gguf.catalog import CatalogModel
 
@@ -148,6 +150,9 @@ def pull_model(
             show=display.show,
         )
     typer.echo(f"{model.name}\t{model.path}")
+
+
+models_app.command("build")(build_model)
 
 
 def _gigabytes(count: int) -> str:

@@ -36,12 +36,12 @@ class ProbeResult(NamedTuple):
     safe_kernels: bool
 
 
-def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
-    """Loads a model and decodes ten tokens in a child process.
+def probe_model(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None) -> ProbeResult:
+    """Loads a model, with a LoRA adapter on top if one is named, and decodes ten tokens in a child process.
 
     Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory.
     """
-    done = _run(path, gpu_layers, safe=False)
+    done = _run(path, gpu_layers, adapter, safe=False)
     if -done.returncode in _NOT_A_CRASH:
         raise ModelError(
             f"{path}: the trial run of this model was killed ({_signal_name(-done.returncode)})",
@@ -49,7 +49,7 @@ def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
         )
     if done.returncode < 0:
         crashed = _signal_name(-done.returncode)
-        done = _run(path, gpu_layers, safe=True)
+        done = _run(path, gpu_layers, adapter, safe=True)
         if done.returncode < 0:
             raise ModelError(
                 f"{path}: llama.cpp crashes on this model ({crashed})",
@@ -105,10 +105,10 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _run(path: Path, gpu_layers: int, *, safe: bool) -> subprocess.CompletedProcess[str]:
+def _run(path: Path, gpu_layers: int, adapter: Path | None, *, safe: bool) -> subprocess.CompletedProcess[str]:
     # -P: a file in the working folder must not stand in for a module of Python.
     module = [sys.executable, "-P", "-m", "fare_cli.engine.probe"]
-    command = [*module, str(path), str(gpu_layers), "safe" if safe else "fast"]
+    command = [*module, str(path), str(gpu_layers), "safe" if safe else "fast", *([str(adapter)] if adapter else [])]
     try:
         return subprocess.run(
             command,
@@ -142,7 +142,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
+def _try(path: Path, gpu_layers: int, safe: bool, adapter: Path | None) -> dict[str, object]:
     """The child's part: load, decode, report."""
     import time
 
@@ -154,6 +154,8 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
         model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe)
         params = ContextParams(cells=256, sequences=1, batch=64, outputs=1, unified=True, flash=True, threads=2)
         context = Context(model, params)
+        if adapter is not None:
+            context.use_adapter(model.load_adapter(adapter))
         prompt = (model.tokenize("The capital of France is") or [0])[:32]
         begun = time.monotonic()
         context.decode(prompt, range(len(prompt)), [0] * len(prompt), [False] * (len(prompt) - 1) + [True])
@@ -176,4 +178,5 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_try(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "safe")), flush=True)
+    adapter_file = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    print(json.dumps(_try(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "safe", adapter_file)), flush=True)

@@ -12,6 +12,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fare_cli.errors import EnvironmentFault, ModelError
 
 
+class BuildNotes(BaseModel):
+    """How a model was built here: the SHA-256 of its checkpoint (see `building.checkpoint.Checkpoint`), the type, the
+    converter's release, and in words how it agreed with the checkpoint; None where they could not be compared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: str
+    type: str
+    converter: str
+    agreement: str | None = None
+
+
 class ModelNotes(BaseModel):
     """Notes on an installed model, all optional.
 
@@ -19,7 +31,7 @@ class ModelNotes(BaseModel):
     `build:...`). `sha256` is the checksum of the file as it came. `base` is the name of the model that an adapter
     stands on. `parts` are the file names of a split model after the first. `decoding` holds judging options that are
     this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report of the last checked
-    quantisation.
+    quantisation, `build` says how it was made where that was done here.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,6 +43,7 @@ class ModelNotes(BaseModel):
     parts: list[str] = []
     decoding: dict[str, Any] = {}
     quantisation_check: dict[str, Any] | None = None
+    build: BuildNotes | None = None
 
 
 def notes_file(model_path: Path) -> Path:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,6 +127,12 @@ def quantize(
     return written
 
 
+def size_bytes(type: str, parameters: int, widths: Iterable[int]) -> int:
+    """About how large a model of so many parameters is in a type; `widths` are those of its layers."""
+    fits = type in _BLOCK_32 or all(width % _BLOCK == 0 for width in widths)
+    return int(parameters * TYPES[type].bits * (1 if fits else _STAND_IN_GROWTH) / 8)
+
+
 def stand_ins(header: Header, type: str) -> StandIns | None:
     """What a model quantised to `type` holds in other types because its widths are no multiples of 256.
 
@@ -171,9 +177,7 @@ def _is_quantised(tensor_type: str) -> bool:
 
 
 def _check_disk(target: Path, header: Header, type: str) -> None:
-    fits = type in _BLOCK_32 or all(width % _BLOCK == 0 for width in _widths(header))
-    bits = TYPES[type].bits * (1 if fits else _STAND_IN_GROWTH)
-    needed = int(header.parameters * bits / 8) + _SPARE_BYTES
+    needed = size_bytes(type, header.parameters, _widths(header)) + _SPARE_BYTES
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
