@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -42,7 +43,9 @@ class DownloadDisplay:
     def ask(self, text: str) -> bool:
         """Shows what a licence says, and whether the person at the terminal accepts it; no, unless they say yes."""
         self.say(text)
-        return typer.confirm("Do you accept it?", default=False, err=True)
+        # Not click's own question: that one writes a space to stdout, which carries data.
+        typer.echo("Do you accept it? [y/N] ", nl=False, err=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def show(self, name: str, here: int, size: int | None) -> None:
         """`here` bytes of a file have arrived, of `size` if that is known."""

@@ -2,7 +2,9 @@
 
 Files of over 10 kB are served as the Hub serves what it keeps in Git LFS: the metadata on the answer to `resolve`, the
 bytes behind a redirect, on another port (so that whoever sends a token there gives it away). Smaller ones are answered
-at once, with git's checksum as their ETag.
+at once, with git's checksum as their ETag. A repository with `xet` is also in the Hub's Xet storage: a token, how a
+file is put together (one piece, of chunks that are not compressed), and its bytes, as in huggingface/xet-core's
+specification.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +25,8 @@ from urllib.parse import unquote, urlsplit
 
 _LFS_FROM_BYTES = 10_000
 _RESOLVE = re.compile(r"/(?P<repository>[\w.-]+/[\w.-]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+_CHUNK_BYTES = 1 << 16
+_XET = re.compile(r"/(?:xet-token|cas/v1/reconstructions/(?P<reconstruction>\w{64})|xorbs/(?P<xorb>\w{64}))")
 _INFO = re.compile(r"/api/models/(?P<repository>[\w.-]+/[\w.-]+?)(?:/revision/(?P<revision>[^/]+))?")
 
 
@@ -32,6 +37,7 @@ class FakeRepository:
     files: dict[str, bytes]
     licence: str | None = "apache-2.0"
     gated: bool = False
+    xet: bool = False
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -44,7 +50,7 @@ class FakeRepository:
 
 @dataclass
 class Request:
-    """A request as it arrived. `at` says where: `api`, `resolve`, `cdn` or `elsewhere`."""
+    """A request as it arrived. `at` says where: `api`, `resolve`, `cdn`, `xet` or `elsewhere`."""
 
     at: str
     method: str
@@ -164,7 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         info, resolve = _INFO.fullmatch(path), _RESOLVE.fullmatch(path)
-        at = "cdn" if self.cdn else "api" if info else "resolve" if resolve else "elsewhere"
+        xet = _XET.fullmatch(path)
+        at = "cdn" if self.cdn else "api" if info else "resolve" if resolve else "xet" if xet else "elsewhere"
         headers = {name.lower(): value for name, value in self.headers.items()}
         fault = self.the_hub.note(Request(at, self.command, path, headers))
         if fault is not None and fault.status is not None:
@@ -175,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._info(info["repository"], info["revision"] or "main")
         elif resolve:
             self._resolve(resolve["repository"], resolve["revision"], resolve["file"], fault)
+        elif xet:
+            self._xet(xet["reconstruction"], xet["xorb"], fault)
         else:
             self._send(404, {}, b"")
 
@@ -215,15 +224,36 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None or commit is None:
             return
         content = repository.files.get(file)
+        headers = {"X-Repo-Commit": commit}
         if content is None:
-            self._send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}, b"")
+            self._send(404, {"X-Error-Code": "EntryNotFound", **headers}, b"")
         elif len(content) < _LFS_FROM_BYTES:
-            self._body(content, {"X-Repo-Commit": commit, "ETag": f'"{_git_sha1(content)}"'}, fault)
+            self._body(content, {**headers, "ETag": f'"{_git_sha1(content)}"'}, fault)
         else:
             digest = hashlib.sha256(content).hexdigest()
             location = self.the_hub.blob_url(content)
+            if repository.xet:
+                headers |= {"X-Xet-Hash": digest, "X-Xet-Refresh-Route": f"{self.the_hub.url}/xet-token"}
             linked = {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(content)), "Location": location}
-            self._send(302, {"X-Repo-Commit": commit, **linked}, b"")
+            self._send(302, {**headers, **linked}, b"")
+
+    def _xet(self, reconstruction: str | None, xorb: str | None, fault: Fault | None) -> None:
+        hub = self.the_hub
+        if xorb is not None:
+            packed = _packed(hub.blob(xorb) or b"", wrong=fault is not None and fault.wrong_bytes)
+            self._send(206, {"Content-Range": f"bytes 0-{len(packed) - 1}/{len(packed)}"}, packed)
+        elif reconstruction is not None:
+            content = hub.blob(reconstruction) or b""
+            chunks = {"start": 0, "end": -(-len(content) // _CHUNK_BYTES)}
+            span = {"start": 0, "end": len(_packed(content)) - 1}
+            term = {"hash": reconstruction, "unpacked_length": len(content), "range": chunks}
+            where = {"range": chunks, "url": f"{hub.url}/xorbs/{reconstruction}", "url_range": span}
+            answer = {"offset_into_first_range": 0, "terms": [term], "fetch_info": {reconstruction: [where]}}
+            self._send(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+        else:
+            expires = str(int(time.time()) + 3600)
+            token = {"X-Xet-Cas-Url": f"{hub.url}/cas", "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": expires}
+            self._send(200, token, b"{}")
 
     def _blob(self, path: str, fault: Fault | None) -> None:
         content = self.the_hub.blob(path.split("/")[2])
@@ -291,6 +321,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5))
         self.connection.shutdown(socket.SHUT_WR)
+
+
+def _packed(content: bytes, *, wrong: bool = False) -> bytes:
+    """A file as Xet keeps it: chunks, each behind a header of version, packed size, compression (none) and size."""
+    packed = b""
+    for start in range(0, len(content), _CHUNK_BYTES):
+        chunk = content[start : start + _CHUNK_BYTES]
+        size = len(chunk).to_bytes(3, "little")
+        packed += bytes([0]) + size + bytes([0]) + size + (bytes(len(chunk)) if wrong else chunk)
+    return packed
 
 
 def _sibling(file: str, content: bytes) -> dict[str, Any]:

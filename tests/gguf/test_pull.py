@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -84,12 +85,9 @@ class Fare:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "fare_cli", "models", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             env=environment,
-            **more,  # type: ignore[call-overload]
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},  # type: ignore
         )
 
     def __call__(self, *arguments: str, **more: object) -> Done:
@@ -199,6 +197,31 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(fare: Fare, hub: FakeHub) ->
     assert all(agent.startswith("fare/") for agent in agents)
     assert not any("torch" in agent for agent in agents), "nothing is told about what else is installed"
     assert not [request for request in hub.requests if request.at == "elsewhere"]
+
+
+def test_xet_is_used_only_when_asked_for_and_checked_like_the_rest(fare: Fare, hub: FakeHub, weights: bytes) -> None:
+    hub.repositories[REPOSITORY].xet = True
+    hub.faults = [Fault("xet", times=9, wrong_bytes=True)]
+    done = fare("pull", REFERENCE, "--xet")
+    assert (done.code, fare.files(), fare.parts()) == (5, [], [])
+    assert "is not the file expected" in done.err
+    hub.faults.clear()
+    assert fare("pull", REFERENCE, "--xet").code == 0
+    _see_installed(fare, weights)
+    assert not hub.bytes_of("cdn")
+
+    hub.requests.clear()
+    assert fare("pull", REFERENCE, "--name", "again").code == 0
+    assert hub.bytes_of("cdn")
+    assert not hub.bytes_of("xet")
+
+
+def test_xet_in_trouble_is_an_error(fare: Fare, hub: FakeHub) -> None:
+    hub.repositories[REPOSITORY].xet = True
+    hub.faults = [Fault("xet"), Fault("xet", times=99, status=404)]
+    done = fare("pull", REFERENCE, "--xet")
+    assert (done.code, fare.files(), list(fare.models.glob(".*xet*"))) == (5, [], [])
+    assert "without --xet" in done.err
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -425,6 +448,32 @@ def test_a_licence_that_restricts_must_be_accepted(fare: Fare, hub: FakeHub) -> 
     assert not hub.bytes_of("cdn"), "before the download"
     assert fare("pull", REFERENCE, "--accept-license").code == 0
     assert read_notes(fare.models / FILE).licence == "cc-by-nc-4.0"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_at_a_terminal_the_licence_is_asked_about(
+    fare: Fare, hub: FakeHub, weights: bytes, answer: str, code: int
+) -> None:
+    hub.repositories[REPOSITORY].licence = "cc-by-nc-4.0"
+    ours, theirs = pty.openpty()
+    process = fare.start("pull", REFERENCE, stdin=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    out, _ = process.communicate(timeout=60)
+    said = b""
+    while chunk := _read(ours):
+        said += chunk
+    os.close(ours)
+    assert (process.returncode, bool(out), (fare.models / FILE).exists()) == (code, code == 0, code == 0), said
+    assert b"no commercial use" in said
+    assert b"Do you accept it? [y/N]" in said
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # what Linux says when the other side is closed
+        return b""
 
 
 @pytest.mark.parametrize(

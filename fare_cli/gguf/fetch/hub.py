@@ -117,7 +117,12 @@ def fetch_with_xet(place: Repository, remote: Remote, folder: Path, say: Say) ->
     if found.xet_file_data is None:
         return None
     with _explained(place.name, place, remote.name):
-        return Path(hf_hub_download(place.name, remote.name, revision=place.commit, local_dir=folder))
+        try:
+            return Path(hf_hub_download(place.name, remote.name, revision=place.commit, local_dir=folder))
+        except (RuntimeError, PermissionError, FileNotFoundError) as error:  # what hf_xet raises
+            raise EnvironmentFault(
+                f"{remote.name}: Xet: {error}", "the same command without --xet may get it"
+            ) from None
 
 
 def _api() -> HfApi:

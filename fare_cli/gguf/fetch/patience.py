@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx2
@@ -24,14 +24,15 @@ _Result = TypeVar("_Result")
 class Patience:
     """Waits between tries, longer each time; gives up after half a minute without progress."""
 
-    def __init__(self, what: str, say: Say) -> None:
+    def __init__(self, what: str, say: Say, waits_s: Sequence[float] = _WAITS_S) -> None:
         self._what = what
         self._say = say
-        self._waits = list(_WAITS_S)
+        self._waits_s = waits_s
+        self.renew()
 
     def renew(self) -> None:
         """Something arrived: further failures are counted anew."""
-        self._waits = list(_WAITS_S)
+        self._left = list(self._waits_s)
 
     def wait(self, reason: str, headers: Mapping[str, str] | None = None) -> None:
         """Waits before the next try: as long as the answer's `Retry-After` asks, else longer each time.
@@ -42,12 +43,12 @@ class Patience:
         if asked_s is not None and asked_s > _LONGEST_WAIT_S:
             hint = f"the server asks to come back in {asked_s:.0f} s; what has arrived is kept"
             raise EnvironmentFault(f"{self._what}: {reason}", hint)
-        if not self._waits:
+        if not self._left:
             raise EnvironmentFault(
-                f"{self._what}: {reason}, {len(_WAITS_S) + 1} times in a row",
+                f"{self._what}: {reason}, {len(self._waits_s) + 1} times in a row",
                 "try again later; what has arrived is kept, and the same command goes on from there",
             )
-        wait_s = self._waits.pop(0)
+        wait_s = self._left.pop(0)
         if asked_s is not None:
             wait_s = asked_s
         self._say(f"{self._what}: {reason}; trying again in {wait_s:g} s")

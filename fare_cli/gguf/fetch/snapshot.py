@@ -43,7 +43,8 @@ def hub_snapshot(
     say: Say = _silent,
     show: Show = _silent,
 ) -> Path:
-    """The folder, with the files of a repository whose paths match one of `patterns` (`*.safetensors`, `tokenizer*`).
+    """The folder, with the files of a repository whose paths match one of `patterns` (`*.safetensors`, `tokenizer*`; a
+    `*` matches `/`, too).
 
     All are of the commit that `revision` is now; every one is checked, and what is there already is not brought again.
     `fare-snapshot.json` in the folder records what came. `again` is the command that accepts the licence, for the error
@@ -53,13 +54,14 @@ def hub_snapshot(
     files = [file for file in place.files if any(fnmatchcase(file, pattern) for pattern in patterns)]
     if not files:
         raise ModelError(f"the repository {repository} has no files that match {', '.join(patterns)}", place.page)
+    targets = {file: _inside(folder, file) for file in files}
     terms = repository_terms(place)
     see_accepted(repository, terms, accept_licence, again or "the same command with --accept-license")
     say(f"hf:{repository}@{place.commit}, licence: {terms.licence}")
     way = hub.way(place)
     with writing_to(folder), only_one(folder, say):
         folder.mkdir(exist_ok=True)
-        pairs = [(hub.remote_file(place, file, say), _inside(folder, file)) for file in files]
+        pairs = [(hub.remote_file(place, file, say), target) for file, target in targets.items()]
         missing = [(remote, target) for remote, target in pairs if not is_here(remote, target)]
         (folder / RECORD).unlink(missing_ok=True)
         check_space(folder, sum(bytes_missing(remote, target) for remote, target in missing))
