@@ -46,6 +46,7 @@ SMALL_FILES = (
 )
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _WEIGHTS_FILE = re.compile(r"model[\w.-]*\.safetensors")
 _LARGEST_JSON_BYTES = 1 << 27
 _BYTES = {
@@ -116,8 +117,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder} is a LoRA adapter, not a model", "build the model it was trained on and add --lora FOLDER"
         )
     config = read_config(folder / CONFIG)
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise ModelError(f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})", "save the tokenizer there too")
+    see_usable(folder)
     weights = weight_files(folder)
     tensors = [tensor for name in weights for tensor in read_tensors(folder / name)]
     if not tensors:
@@ -137,6 +137,20 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             bytes=sum((folder / name).stat().st_size for name in weights),
         ),
     )
+
+
+def see_usable(folder: Path) -> None:
+    """Raises ModelError where the small files of a checkpoint lack what judging needs: a tokenizer with a template."""
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ModelError(f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})", "save the tokenizer there too")
+    if any((folder / name).is_file() for name in _TEMPLATES):
+        return
+    config = folder / "tokenizer_config.json"
+    if not config.is_file() or not read_config(config).get("chat_template"):
+        raise ModelError(
+            f"{folder} has no chat template (in {', '.join(_TEMPLATES)} or tokenizer_config.json)",
+            "judges need an instruction-tuned model, whose tokenizer has one",
+        )
 
 
 def _parameters(tensors: Iterable[Tensor]) -> Iterator[int]:

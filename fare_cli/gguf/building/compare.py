@@ -62,17 +62,15 @@ class Agreement(NamedTuple):
         )
 
 
-class Unable(NamedTuple):
-    """The comparison could not be made, and why."""
-
-    reason: str
+class CannotCompare(Exception):
+    """The comparison could not be made, which says nothing about the files; the message says why."""
 
 
-def compare(checkpoint: Path, models: Mapping[str, Path], *, full_precision: bool) -> dict[str, Agreement] | Unable:
+def compare(checkpoint: Path, models: Mapping[str, Path], *, full_precision: bool) -> dict[str, Agreement]:
     """How each of `models` agrees with the checkpoint folder.
 
     With `full_precision` transformers computes in F32, which takes 4 bytes a parameter, else in the checkpoint's own
-    type. Raises ModelError where llama.cpp cannot run a file; Unable is for what says nothing about the files.
+    type. Raises ModelError where llama.cpp cannot run a file, CannotCompare where transformers cannot run its side.
     """
     order = {
         "checkpoint": str(checkpoint),
@@ -90,15 +88,16 @@ def compare(checkpoint: Path, models: Mapping[str, Path], *, full_precision: boo
         env={**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GGML_NO_BACKTRACE": "1"},
     )
     if done.returncode < 0:
-        return Unable(f"it was killed by signal {-done.returncode}; the memory may be too small")
+        raise CannotCompare(f"it was killed by signal {-done.returncode}; the memory may be too small")
     try:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        return Unable((done.stderr.strip().splitlines() or ["no reason given"])[-1][:_LAST_LINE])
+        last_words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise CannotCompare(last_words[:_LAST_LINE]) from None
     if "error" in answer:
         raise ModelError(answer["error"], answer["hint"])
     if "unable" in answer:
-        return Unable(answer["unable"])
+        raise CannotCompare(answer["unable"])
     return {name: Agreement(**values) for name, values in answer.items()}
 
 

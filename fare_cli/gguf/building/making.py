@@ -11,7 +11,7 @@ from fare_cli.engine.probe import probe_model
 from fare_cli.engine.sizing import available_memory
 from fare_cli.errors import ModelError
 from fare_cli.gguf.building.checkpoint import Checkpoint
-from fare_cli.gguf.building.compare import MOST_NATS, Agreement, Unable, compare
+from fare_cli.gguf.building.compare import MOST_NATS, Agreement, CannotCompare, compare
 from fare_cli.gguf.building.converter import SDIST_SHA256, VERSION, Converter, Watch
 from fare_cli.gguf.building.plan import Plan, Recipe
 from fare_cli.gguf.building.stages import Stage, Stages
@@ -127,15 +127,15 @@ def _compare(checkpoint: Checkpoint, files: dict[str, Stage], making: Making, wa
         making.say("comparing with the checkpoint, which transformers runs")
         paths = {label: stage.path for label, stage in files.items()}
         found = compare(checkpoint.folder, paths, full_precision=in_f32)
-        partial.write_text(json.dumps(found._asdict() if isinstance(found, Unable) else found), encoding="utf-8")
+        partial.write_text(json.dumps(found), encoding="utf-8")
 
     label, final = list(files.items())[-1]
-    stage = making.stages.make(f"compared-{label.lower()}.json", {"of": final.key, "in_f32": str(in_f32)}, work)
-    content = json.loads(stage.path.read_bytes())
-    if "reason" in content:
-        making.say(f"not compared with the checkpoint: {content['reason']}")
+    try:
+        stage = making.stages.make(f"compared-{label.lower()}.json", {"of": final.key, "in_f32": str(in_f32)}, work)
+    except CannotCompare as error:
+        making.say(f"not compared with the checkpoint: {error}")
         return None
-    agreements = {name: Agreement(*values) for name, values in content.items()}
+    agreements = {name: Agreement(*values) for name, values in json.loads(stage.path.read_bytes()).items()}
     for name, agreement in agreements.items():
         making.say(f"compared, {name}: {agreement}")
     _see_right(next(iter(agreements.values())))

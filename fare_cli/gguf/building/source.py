@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.building.checkpoint import INDEX, SMALL_FILES, read_config, weight_files
+from fare_cli.gguf.building.checkpoint import CONFIG, INDEX, SMALL_FILES, read_config, see_usable, weight_files
 from fare_cli.gguf.catalog import BuildSource, catalog
 from fare_cli.gguf.fetch.licence import Accept
 from fare_cli.gguf.fetch.patience import Say
@@ -118,12 +118,13 @@ class Hub:
     def announced(self) -> Announced:
         """What the small files say, brought here for it."""
         self._bring(SMALL_FILES, self._source.revision)
+        see_usable(self._folder)
         total = None
         if (self._folder / INDEX).is_file():
             metadata = read_config(self._folder / INDEX).get("metadata")
             found = metadata.get("total_size") if isinstance(metadata, dict) else None
             total = int(found) if isinstance(found, int | float) else None
-        return Announced(read_config(self._folder / "config.json"), str(self._record().get("revision")), total)
+        return Announced(read_config(self._folder / CONFIG), str(self._record().get("revision")), total)
 
     def bring(self, commit: str) -> Brought:
         """Everything, at the commit that was announced."""
