@@ -290,15 +290,15 @@ def test_an_adapter_is_built_on_top_of_its_base(home: Path, tmp_path: Path, qwen
     adapter = checkpoints.write_lora(tmp_path / "my-judge", qwen3)
     (adapter / "README.md").write_text(CARD)
     model = build(str(qwen3), options=BuildOptions(type="Q8_0", lora=adapter, compare=False))
-    assert (model.name, model.path.name) == ("my-judge", "tiny-q8_0.gguf")
-    file = models_folder() / "my-judge.gguf"
+    base, file = models_folder() / "tiny-q8_0.gguf", models_folder() / "my-judge.gguf"
+    assert model.name == "my-judge"
     assert read_notes(file).base == "tiny-q8_0"
     assert card_file(file).read_text() == CARD
 
     groups = pairs(3, DIRECT)
     shape = layout(slots=2)
-    plain = {key: reply.log_probabilities or {} for key, reply in run_once(model.path, shape, groups).items()}
-    opened = Engine(model.path, EngineOptions(gpu_layers=0, lora=file), layout=shape)
+    plain = {key: reply.log_probabilities or {} for key, reply in run_once(base, shape, groups).items()}
+    opened = Engine(base, EngineOptions(gpu_layers=0, lora=file), layout=shape)
     adapted = run(opened, groups)
     opened.close()
     label = DIRECT.labels[0]

@@ -23,9 +23,10 @@ from fare_cli.gguf.building.source import Brought, Hub, Source, find_source
 from fare_cli.gguf.building.stages import Stages, one_at_a_time
 from fare_cli.gguf.fetch.licence import Accept
 from fare_cli.gguf.fetch.patience import Say
+from fare_cli.gguf.fetch.place import only_one
 from fare_cli.gguf.fetch.transfer import Show
 from fare_cli.gguf.notes import BuildNotes, ModelNotes, card_file, read_notes, write_notes
-from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder
+from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder, resolve_model
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _DEFAULT_LABELS = ("Q4_K_M", "MXFP4")
@@ -125,11 +126,10 @@ class _Build:
             base=base.name,
             build=BuildNotes(checkpoint=adapter_sha256(adapter), type="LoRA", converter=_converter_release()),
         )
-        here = _installed(name, notes)
-        if here is None:
-            here = _install(make_adapter(adapter, base, brought.folder, making), name, notes, adapter / CARD)
+        if _installed(name, notes) is None:
+            self._install(make_adapter(adapter, base, brought.folder, making), name, notes, adapter / CARD)
         self._say(f"installed as {name}, on top of {base.name}")
-        return base._replace(name=name)
+        return resolve_model(name)
 
     def _model(self, brought: Brought, checkpoint: Checkpoint, recipe: Recipe, making: Making) -> ModelFile:
         is_base = self._options.lora is not None
@@ -147,9 +147,9 @@ class _Build:
             )
             assert notes.build is not None
             notes.build.agreement = made.agreement
-            here = _install(made.path, name, notes, brought.folder / CARD)
+            here = self._install(made.path, name, notes, brought.folder / CARD)
         self._say(f"{'' if is_base else 'installed as '}{name}: {here.stat().st_size / 1e9:.2f} GB")
-        return ModelFile(here, name, file_sha256(here))
+        return resolve_model(name)
 
     def _bring(self, accept: Accept) -> tuple[Brought, Making]:
         """The checkpoint and the converter, both here. What it all takes is said, and checked, before the download."""
@@ -166,7 +166,9 @@ class _Build:
             size = announced_size(announced.config, announced.total_bytes, self._source.parameters)
             self._show_plan(recipe, make_plan(recipe, size, announced.config, download=True))
         making = self._making()
-        return hub.bring(announced.commit), making
+        brought = hub.bring(announced.commit)
+        # Without an index nobody says beforehand how large the weights are.
+        return (brought, making) if announced.total_bytes is not None else self._planned(brought, is_download=True)
 
     def _planned(self, brought: Brought, *, is_download: bool) -> tuple[Brought, Making]:
         checkpoint = read_checkpoint(brought.folder)
@@ -176,6 +178,23 @@ class _Build:
 
     def _making(self) -> Making:
         return Making(self._stages, find_converter(file=self._options.converter, say=self._say), self._say, self._show)
+
+    def _install(self, made: Path, name: str, notes: ModelNotes, card: Path) -> Path:
+        """Puts a finished file among the models, whole and with its notes and card there before it."""
+        target = models_folder() / f"{name}.gguf"
+        digest = file_sha256(made)
+        with only_one(target, self._say):
+            # Another build, of another checkpoint, may have been given the same name.
+            if _installed(name, notes) is None:
+                write_notes(target, notes.model_copy(update={"sha256": digest}))
+                if card.is_file():
+                    shutil.copyfile(card, card_file(target))
+                if self._options.keep:
+                    # Other types are made of the converted file: it gets a second name.
+                    target.hardlink_to(made)
+                else:
+                    made.replace(target)
+        return target
 
     def _show_plan(self, recipe: Recipe, plan: Plan) -> None:
         parts = [f"{plan.download / 1e9:.1f} to download"] if plan.download else []
@@ -210,13 +229,3 @@ def _installed(name: str, wanted: ModelNotes) -> Path | None:
     raise UsageError(
         f"{name} is installed already, and was not made from this", "choose --name, or remove it: fare models remove"
     )
-
-
-def _install(made: Path, name: str, notes: ModelNotes, card: Path) -> Path:
-    """Puts a finished file among the models. Its notes and card are there before it is."""
-    target = models_folder() / f"{name}.gguf"
-    write_notes(target, notes)
-    if card.is_file():
-        shutil.copyfile(card, card_file(target))
-    made.replace(target)
-    return target
