@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv ready to use: Python packages, the engine built for this CPU, the small model. Safe to run again.
+# `setup.sh tests` also brings what only the tests need: torch, transformers, and llama.cpp's converter.
 # PYTHON=/path/to/python chooses the interpreter; CMAKE_ARGS is passed on to the engine's build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,11 +44,26 @@ is_new_enough .venv/bin/python || fail ".venv has no working Python 3.11 or newe
 .venv/bin/python scripts/engine.py
 
 # The packages are installed again only when what they are made from has changed.
-wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
-if [ ! -x .venv/bin/fare ] || [ "$(cat .venv/fare-packages 2>/dev/null)" != "$wanted" ]; then
+extras=dev
+[ "${1:-}" != tests ] || extras=dev,convert
+wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest(), sys.argv[1])' "$extras")"
+installed="$([ ! -x .venv/bin/fare ] || cat .venv/fare-packages 2>/dev/null || true)"
+# What the tests need is more than enough for the rest.
+if [ "${installed#"$wanted"}" = "$installed" ]; then
     echo "installing fare and its packages" >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it; where
+    # that index cannot be reached (a mirror, no network), the one that pip is set up for decides.
+    if [ "$extras" != dev ] && [ "$(uname -s)" = Linux ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+        "${pip_install[@]}" --retries 1 --timeout 15 --index-url https://download.pytorch.org/whl/cpu 'torch>=2.6' 2>/dev/null ||
+            echo "PyTorch's index for CPUs cannot be reached: torch comes from where pip is set up to look" >&2
+    fi
+    "${pip_install[@]}" --editable ".[$extras]"
     printf '%s\n' "$wanted" >.venv/fare-packages
 fi
 
 .venv/bin/fare models pull smollm2 >/dev/null
+if [ "$extras" != dev ]; then
+    .venv/bin/python -c 'import sys; from fare_cli.gguf.building.converter import find_converter as find
+find(say=lambda line: print(line, file=sys.stderr))'
+fi
