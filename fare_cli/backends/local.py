@@ -29,6 +29,8 @@ class LocalBackend:
     def __init__(
         self, path: Path, *, name: str, weights: str, options: EngineOptions, tuned: Tuned | None = None
     ) -> None:
+        if tuned is not None and tuned.spins is not None and not openmp.settle(tuned.spins):
+            tuned = replace(tuned, spins=None)
         # First of all, since even the trial loads the weights.
         chosen = layout_for(path, options, tuned or Tuned())
         probe = remembered_probe(path, gpu_layers=chosen.layout.gpu_layers)
@@ -38,8 +40,6 @@ class LocalBackend:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        if tuned is not None and tuned.spins is not None and not openmp.settle(tuned.spins):
-            tuned = replace(tuned, spins=None)
         # Loaded only now: a build that cannot even be imported has been reported by the trial.
         from fare_cli.engine.engine import Engine
 
