@@ -1,18 +1,21 @@
 # make demo    sets everything up (once) and judges the example files
 # make test    sets everything up (once) and runs the tests
 
-.PHONY: setup demo test check
+.PHONY: setup setup-tests demo test check
 
 setup:
 	@bash scripts/setup.sh
 
+setup-tests:
+	@bash scripts/setup.sh tests
+
 demo: setup
 	@bash scripts/demo.sh
 
-test: setup
+test: setup-tests
 	.venv/bin/python -m pytest
 
-check: setup
+check: setup-tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv ready to use: Python packages, the engine built for this CPU, the small model. Safe to run again.
+# `setup.sh tests` also brings what only the tests need: torch, transformers, and llama.cpp's converter.
 # PYTHON=/path/to/python chooses the interpreter; CMAKE_ARGS is passed on to the engine's build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,12 +43,27 @@ is_new_enough .venv/bin/python || fail ".venv has no working Python 3.11 or newe
 
 .venv/bin/python scripts/engine.py
 
-# The packages are installed again only when what they are made from has changed.
+# Judging needs fare alone; `setup.sh tests` brings what the tests need, too. Packages are installed again only when what
+# they are made from has changed.
+if [ "${1:-}" = tests ]; then extras='[dev,convert]'; else extras=''; fi
 wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
-if [ ! -x .venv/bin/fare ] || [ "$(cat .venv/fare-packages 2>/dev/null)" != "$wanted" ]; then
+installed="$([ ! -x .venv/bin/fare ] || cat .venv/fare-packages 2>/dev/null || true)"
+if [ "$installed" != "$wanted [dev,convert]" ] && [ "$installed" != "$wanted $extras" ]; then
     echo "installing fare and its packages" >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-    printf '%s\n' "$wanted" >.venv/fare-packages
+    pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    if [ -n "$extras" ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+        # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it;
+        # where that index cannot be reached (a mirror, no network), the one that pip is set up for decides. The version is
+        # the one that the tests were written against.
+        "${pip_install[@]}" --retries 1 --timeout 15 --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 2>/dev/null ||
+            "${pip_install[@]}" torch==2.13.0
+    fi
+    "${pip_install[@]}" --editable ".$extras"
+    printf '%s\n' "$wanted $extras" >.venv/fare-packages
 fi
 
 .venv/bin/fare models pull smollm2 >/dev/null
+if [ -n "$extras" ]; then
+    .venv/bin/python -c 'import sys; from fare_cli.gguf.building.converter import find_converter as find
+find(say=lambda line: print(line, file=sys.stderr))'
+fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -95,10 +96,30 @@ def smollm2_path() -> Path:
 def _installed() -> Path:
     from fare_cli.gguf.store import models_folder
 
+    with _environment_of_the_user():
+        return models_folder() / "smollm2.gguf"
+
+
+@contextmanager
+def _environment_of_the_user() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ, *_ENVIRONMENT]:
             if name in _ENVIRONMENT:
                 patch.setenv(name, _ENVIRONMENT[name])
             else:
                 patch.delenv(name)
-        return models_folder() / "smollm2.gguf"
+        yield
+
+
+@pytest.fixture(scope="session")
+def converter_folder() -> Path:
+    """llama.cpp's converter, unpacked: `FARE_TEST_CONVERTER`, or the one in the user's cache. Never skips."""
+    from fare_cli.folders import cache_folder
+    from fare_cli.gguf.building.converter import SDIST_SHA256
+
+    named = _ENVIRONMENT.get("FARE_TEST_CONVERTER")
+    with _environment_of_the_user():
+        path = Path(named) if named else cache_folder() / "converter" / SDIST_SHA256[:16]
+    if not path.is_dir():
+        raise RuntimeError(f"the tests need {path}: run `make setup-tests`, or set FARE_TEST_CONVERTER")
+    return path

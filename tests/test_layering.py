@@ -26,7 +26,16 @@ _MAY_IMPORT = {
     # Whether a model fits is decided from its header, before the engine loads it.
     "engine": {"errors", "asks", "folders", "machine", "gguf.header", "gguf.split", "gguf.memory"},
     # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
-    "gguf": {"errors", "folders", "engine.native", "engine.family", "prompting"},
+    "gguf": {
+        "errors",
+        "folders",
+        "machine",
+        "engine.native",
+        "engine.family",
+        "engine.options",
+        "engine.probe",
+        "prompting",
+    },
     "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
@@ -120,7 +129,11 @@ def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
 def test_only_fetching_reaches_the_network() -> None:
     assert all(module.startswith("gguf.fetch.") for module in _importers(_NETWORK))
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
-    assert starters == {"gguf.fetch.package"}, "pip is a way to the network too"
+    assert starters == {"gguf.fetch.package", "gguf.fetch.sdist"}, "pip is a way to the network too"
+
+
+def test_only_the_comparison_with_a_checkpoint_runs_torch() -> None:
+    assert _importers({"torch", "transformers", "safetensors"}) == {"gguf.building.compare"}
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:

@@ -29,11 +29,12 @@ class LocalBackend:
     def __init__(
         self, path: Path, *, name: str, weights: str, options: EngineOptions, tuned: Tuned | None = None
     ) -> None:
-        if tuned is not None and tuned.spins is not None and not openmp.settle(tuned.spins):
+        tuned = tuned or Tuned()
+        if tuned.spins is not None and not openmp.settle(tuned.spins):
             tuned = replace(tuned, spins=None)
-        # First of all, since even the trial loads the weights.
-        chosen = layout_for(path, options, tuned or Tuned())
-        probe = remembered_probe(path, gpu_layers=chosen.layout.gpu_layers)
+        # Before the trial, since even that loads the weights.
+        chosen = layout_for(path, options, tuned)
+        probe = remembered_probe(path, gpu_layers=chosen.layout.gpu_layers, adapter=options.lora)
         if probe.safe_kernels:
             warnings.warn(
                 "the engine's fast CPU kernels crash on this machine; running without them (fare doctor tells more)",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fare_cli.cli.build import build_model
 from fare_cli.cli.embed import embed_prompts
 from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
 from fare_cli.cli.options import SectionedCommand
@@ -138,6 +139,7 @@ models_app.command("verify")(verify_models)
 models_app.command("remove")(remove_models)
 models_app.command("embed-prompts")(embed_prompts)
 models_app.command("quantize", cls=SectionedCommand)(quantize_command())
+models_app.command("build")(build_model)
 models_app.command("tune")(tune_model)
 
 

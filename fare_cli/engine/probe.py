@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -46,13 +46,14 @@ class ProbeResult(NamedTuple):
     safe_kernels: bool
 
 
-def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
-    """Loads a model, renders its chat template and decodes ten tokens in a child process.
+def probe_model(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None) -> ProbeResult:
+    """Loads a model, with a LoRA adapter on top if one is named, renders its chat template and decodes ten tokens in a
+    child process.
 
     Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory, a chat
     template that does not end or fills the memory (it is a program, and its author's word is all there is for it).
     """
-    done = _run(path, gpu_layers, safe=False)
+    done = _run(path, gpu_layers, adapter, safe=False)
     if done.returncode == -signal.SIGXCPU:
         raise ModelError(
             f"{path}: its chat template was stopped after computing for {_TEMPLATE_CPU_S} s", _TEMPLATE_HINT
@@ -64,7 +65,7 @@ def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
         )
     if done.returncode < 0:
         crashed = _signal_name(-done.returncode)
-        done = _run(path, gpu_layers, safe=True)
+        done = _run(path, gpu_layers, adapter, safe=True)
         if done.returncode < 0:
             raise ModelError(
                 f"{path}: llama.cpp crashes on this model ({crashed})",
@@ -73,12 +74,12 @@ def probe_model(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
     return _result(path, done)
 
 
-def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
-    """Like `probe_model`, but a success with this build, CPU and file is not tried again."""
-    record = _record_file(path, gpu_layers)
+def remembered_probe(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None) -> ProbeResult:
+    """Like `probe_model`, but a success with this build, CPU and files is not tried again."""
+    record = _record_file([path, adapter] if adapter else [path], gpu_layers)
     with contextlib.suppress(OSError, ValueError, TypeError):
         return ProbeResult(**json.loads(record.read_text(encoding="utf-8")))
-    result = probe_model(path, gpu_layers=gpu_layers)
+    result = probe_model(path, gpu_layers=gpu_layers, adapter=adapter)
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False, encoding="utf-8") as file:
@@ -87,25 +88,23 @@ def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
     return result
 
 
-def _record_file(path: Path, gpu_layers: int) -> Path:
-    stat = path.stat()
+def _record_file(files: Sequence[Path], gpu_layers: int) -> Path:
+    stats = [(str(file.resolve()), file.stat()) for file in files]
     facts = [
         engine_version(),
         library_stamp(),
         cpu_flags(),
-        str(path.resolve()),
-        stat.st_size,
-        stat.st_mtime_ns,
+        [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
         gpu_layers,
     ]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     return cache_folder() / "probes" / f"{name}.json"
 
 
-def _run(path: Path, gpu_layers: int, *, safe: bool) -> subprocess.CompletedProcess[str]:
+def _run(path: Path, gpu_layers: int, adapter: Path | None, *, safe: bool) -> subprocess.CompletedProcess[str]:
     # -P: a file in the working folder must not stand in for a module of Python.
     module = [sys.executable, "-P", "-m", "fare_cli.engine.probe"]
-    command = [*module, str(path), str(gpu_layers), "safe" if safe else "fast"]
+    command = [*module, str(path), str(gpu_layers), "safe" if safe else "fast", *([str(adapter)] if adapter else [])]
     try:
         return subprocess.run(
             command,
@@ -139,7 +138,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
+def _try(path: Path, gpu_layers: int, safe: bool, adapter: Path | None) -> dict[str, object]:
     """The child's part: load, decode, report."""
     import time
 
@@ -153,6 +152,8 @@ def _try(path: Path, gpu_layers: int, safe: bool) -> dict[str, object]:
         params = ContextParams(cells=256, sequences=1, batch=64, outputs=1, unified=True, flash=True, threads=2)
         context = Context(model, params)
         _try_template(model)
+        if adapter is not None:
+            context.use_adapter(model.load_adapter(adapter))
         prompt = (model.tokenize("The capital of France is") or [0])[:32]
         begun = time.monotonic()
         context.decode(prompt, range(len(prompt)), [0] * len(prompt), [False] * (len(prompt) - 1) + [True])
@@ -211,4 +212,5 @@ def _limits() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_try(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "safe")), flush=True)
+    adapter_file = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    print(json.dumps(_try(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "safe", adapter_file)), flush=True)

@@ -13,6 +13,18 @@ from fare_cli.errors import EnvironmentFault, ModelError
 from fare_cli.gguf.split import model_name
 
 
+class BuildNotes(BaseModel):
+    """How a model was built here: the SHA-256 of its checkpoint (see `building.checkpoint.Checkpoint`), the type, the
+    converter's release, and in words how it agreed with the checkpoint; None where they could not be compared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: str
+    type: str
+    converter: str
+    agreement: str | None = None
+
+
 class ModelNotes(BaseModel):
     """Notes on an installed model, all optional.
 
@@ -20,7 +32,7 @@ class ModelNotes(BaseModel):
     `build:...`), `sha256` its checksum then, over all parts of a split model (see `resolve_model`). `base` is the name
     of the model that an adapter stands on. `parts` are the file names of a split model after the first. `decoding`
     holds judging options that are this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report
-    of the last checked quantisation.
+    of the last checked quantisation, `build` says how it was made where that was done here.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -32,6 +44,7 @@ class ModelNotes(BaseModel):
     parts: list[str] = []
     decoding: dict[str, Any] = {}
     quantisation_check: dict[str, Any] | None = None
+    build: BuildNotes | None = None
 
 
 def notes_file(model_path: Path) -> Path:

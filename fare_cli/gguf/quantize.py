@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.header import Header, Tensor, read_header
+from fare_cli.machine import usable_cpus
 
 Say = Callable[[str], None]
 
@@ -112,7 +113,7 @@ def quantize(
                 "source": str(source),
                 "target": str(partial),
                 "file_type": TYPES[type].file_type,
-                "threads": threads or _cores(),
+                "threads": threads or usable_cpus(),
                 "allow_requantize": allow_requantize,
                 "imatrix": None if imatrix is None else str(imatrix),
             }
@@ -131,6 +132,12 @@ def quantize(
             f"{other.share:.0%} of the weights are in {' and '.join(other.types)} instead"
         )
     return written
+
+
+def size_bytes(type: str, parameters: int, widths: Iterable[int]) -> int:
+    """About how large a model of so many parameters is in a type; `widths` are those of its layers."""
+    fits = type in _BLOCK_32 or all(width % _BLOCK == 0 for width in widths)
+    return int(parameters * TYPES[type].bits * (1 if fits else _STAND_IN_GROWTH) / 8)
 
 
 def check_source(source: Path, type: str, *, allow_requantize: bool = False) -> Header:
@@ -214,10 +221,6 @@ def _checked(partial: Path, source: Header, type: str) -> Header:
     if parts == 1 and written.parameters != source.parameters:
         raise ModelError(f"{written.parameters:,} of {source.parameters:,} weights were written")
     return written
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(order: Mapping[str, Any], source: Path, say: Say) -> None:
