@@ -99,25 +99,13 @@ def _print_settings(settings: Settings, as_json: bool) -> None:
 def _tuned(settings: Settings) -> dict[str, Any]:
     """What `fare models tune` found for the model and kind of work that these settings mean; nothing without a
     model."""
-    from fare_cli.engine.options import EngineOptions
-    from fare_cli.engine.tuning import read_tuning, tuned_for, tuning_folder
-    from fare_cli.gguf.store import resolve_model
-    from fare_cli.judge import work_of
+    from fare_cli.cli.judge import open_judge
 
-    if not tuning_folder().is_dir():
-        return {}
     try:
-        model = resolve_model(settings.model)
+        with open_judge(settings) as judge:
+            return judge.tuned().given()
     except FareError:
         return {}
-    options = EngineOptions(
-        slots=settings.slots,
-        threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
-        deterministic=settings.deterministic,
-        **work_of(settings.judging_options()),
-    )
-    return tuned_for(read_tuning(model.sha256), options).given()
 
 
 def examine(settings: Settings) -> list[Check]:

@@ -133,8 +133,8 @@ def layout_for(path: Path, options: EngineOptions, tuned: Tuned) -> TunedLayout:
 def choose_tuned_layout(options: EngineOptions, tuned: Tuned, header: Header, room: Room, *, name: str) -> TunedLayout:
     """Like `choose_layout`, with tuned settings where the options leave something open.
 
-    They take no more memory than is meant for cache and work space: where less is free than when they were measured,
-    those that decide on memory are left out.
+    They take no more memory than is meant for cache and work space, and no room from layers on a GPU: where less is
+    free than when they were measured, those that decide on memory are left out.
     """
     plain = choose_layout(options, header, room, name=name)
     usable = tuned.usable(options)
@@ -145,16 +145,24 @@ def choose_tuned_layout(options: EngineOptions, tuned: Tuned, header: Header, ro
     except (ModelError, UsageError) as error:
         dropped = error.message
     else:
-        taken = layout.plan.total_bytes - layout.plan.weights_bytes
-        meant = int(MEMORY_SHARE * (room.memory_bytes - plain.plan.weights_bytes))
-        fewest = plain.plan.total_bytes - plain.plan.weights_bytes
         if layout.ctx > NO_FLASH_CTX and not layout.context.flash and plain.context.flash:
-            fewest = meant = 0  # the scores of long asks, which the short ones of a trial do not show
-        if _offloads(options, room) or taken <= max(fewest, meant):
+            dropped = f"they were not measured with {layout.ctx} tokens an ask"
+        elif layout.gpu_layers != plain.gpu_layers or not _is_modest(layout, plain, options, room):
+            dropped = f"with them the model takes {layout.plan.describe()}, more than is meant for it now"
+        else:
             return TunedLayout(layout, usable)
-        dropped = f"beside the weights they take {taken / 1e9:.1f} GB, and {meant / 1e9:.1f} GB are meant for it now"
     light = usable.without_memory()
     return TunedLayout(choose_layout(light.over(options), header, room, name=name), light, dropped)
+
+
+def _is_modest(layout: Layout, plain: Layout, options: EngineOptions, room: Room) -> bool:
+    """Whether a layout takes no more than the plain one, or leaves to others what was not asked for."""
+    room_bytes = room.memory_bytes
+    if _offloads(options, room):
+        room_bytes = room.device_bytes(options) if layout.gpu_layers == -1 else room.total_bytes(options)
+    beside = layout.plan.total_bytes - layout.plan.weights_bytes
+    meant = MEMORY_SHARE * (room_bytes - layout.plan.weights_bytes)
+    return layout.plan.total_bytes <= plain.plan.total_bytes or beside <= meant
 
 
 def what_fits(options: EngineOptions, header: Header, room: Room) -> list[str]:

@@ -21,7 +21,7 @@ from fare_cli.engine.build import engine_version, library_stamp
 from fare_cli.engine.options import EngineOptions, KvLayout, Work
 from fare_cli.errors import EnvironmentFault
 from fare_cli.folders import cache_folder
-from fare_cli.machine import cpu_flags, cpu_model, gpu_devices, memory, usable_cores, usable_cpus
+from fare_cli.machine import cpu_flags, cpu_model, gpu_devices, gpus, memory, usable_cores, usable_cpus
 
 #: Settings that change no byte of a deterministic run.
 _SAME_BYTES = ("slots", "spins")
@@ -156,7 +156,7 @@ def tuned_for(tuning: Tuning | None, options: EngineOptions) -> Tuned:
     Tuning measures an f16 cache and, with a GPU, all layers on it.
     """
     found = tuning.works.get(options.work) if tuning is not None else None
-    other_device = options.gpu_layers not in (None, -1) and bool(gpu_devices())
+    other_device = options.gpu_layers not in (None, -1) and bool(gpu_devices() or gpus())
     if found is None or options.kv_type != "f16" or other_device:
         return Tuned()
     return found.settings.usable(options)

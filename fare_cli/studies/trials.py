@@ -227,6 +227,10 @@ def _serve(path: Path, safe_kernels: bool) -> None:
         request = json.loads(line)
         options, setting = EngineOptions(**work_of(OPTIONS[request["work"]])), Tuned(**request["setting"])
         try:
+            if engine is not None and engine.options != options:
+                # Another kind of work may put other layers on a GPU.
+                engine.close()
+                engine = None
             if engine is None:
                 engine = Engine(path, options, tuned=setting, safe_kernels=safe_kernels)
                 engine.never_end()

@@ -13,8 +13,9 @@ from itertools import product
 from typing import Any
 
 from fare_cli.engine import openmp
-from fare_cli.engine.options import KvLayout, Work
+from fare_cli.engine.options import EngineOptions, KvLayout, Work
 from fare_cli.engine.probe import remembered_probe
+from fare_cli.engine.sizing import layout_for
 from fare_cli.engine.tuning import Tuned, Tuning, WorkTuning, machine_facts, read_tuning, write_tuning
 from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile
@@ -97,7 +98,8 @@ def tune(
     """
     begun = time.monotonic()
     report = TuneReport(model.name, machine_facts())
-    kernels = remembered_probe(model.path).safe_kernels
+    layers = layout_for(model.path, EngineOptions(), Tuned()).layout.gpu_layers
+    kernels = remembered_probe(model.path, gpu_layers=layers).safe_kernels
     shares = len(works) + 1
     with Trials(model.path, safe_kernels=kernels) as trials:
         for place, work in enumerate(works):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fare_cli.engine.devices import Device
 from fare_cli.engine.options import EngineOptions
 from fare_cli.engine.sizing import MEMORY_SHARE, Room, choose_layout, choose_tuned_layout
 from fare_cli.engine.tuning import (
@@ -100,6 +101,13 @@ def test_what_does_not_fit_now_is_left_out_and_said() -> None:
     plain = choose_layout(EngineOptions(threads=3), SMALL, Room(4 * GIB))
     assert (tight.layout, tight.tuned) == (plain, Tuned(threads=3))
     assert "GB" in (tight.dropped or "")
+
+
+def test_a_tuned_cache_takes_no_layer_from_the_gpu() -> None:
+    room = Room(64 * GIB, [Device("GPU0", "a GPU", 11 * GIB, 11 * GIB, False)])
+    found = choose_tuned_layout(EngineOptions(), Tuned(slots=40, kv_layout="streams"), QWEN3_8B, room, name="m")
+    assert (found.layout.gpu_layers, found.tuned) == (-1, Tuned())
+    assert found.dropped is not None
 
 
 def test_long_asks_do_not_go_without_flash_attention_because_short_ones_did() -> None:
