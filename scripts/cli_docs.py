@@ -21,10 +21,10 @@ each value and where it came from.
 | exit code | meaning |
 |---|---|
 | 0 | done; also where the reader of stdout has closed it (`fare ... \\| head`) |
-| 1 | `--max-seconds` ended the run before the end of its input |
+| 1 | `--max-seconds` ended the run before the end of its input; a `--fail-on` is broken; `prompts diff` differs |
 | 2 | the command, a setting or an input file cannot be used |
 | 3 | too many records could not be judged, or there were none |
-| 4 | undecided |
+| 4 | undecided: with `--fail-on`, the records are too few to tell |
 | 5 | the model, the machine or the disk |
 | 70 | a bug in fare, with its traceback |
 | 130, 143 | stopped by Ctrl-C or SIGTERM; the same command goes on from there |

@@ -50,7 +50,7 @@ def _judge(task: str, options: JudgeOptions) -> int:
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
-    settings = _with_model_defaults(settings)
+    settings = with_own_decoding(settings, settings.model)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
@@ -89,12 +89,13 @@ def _check(options: JudgeOptions) -> None:
         raise UsageError("--quiet and --verbose contradict each other")
 
 
-def _with_model_defaults(settings: Settings) -> Settings:
+def with_own_decoding(settings: Settings, model: str | Path | None) -> Settings:
+    """The settings with the options that a model brings, where nothing else was said."""
     from fare_cli.gguf.model_prompts import own_decoding
     from fare_cli.gguf.store import resolve_model
     from fare_cli.settings import with_model_defaults
 
-    return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).installed_file))
+    return with_model_defaults(settings, *own_decoding(resolve_model(model).installed_file))
 
 
 def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
@@ -109,12 +110,12 @@ def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
         console.say(f"hint: {idle.install}")
 
 
-def open_judge(settings: Settings) -> Judge:
-    """The judge of these settings, its model not loaded yet."""
+def open_judge(settings: Settings, model: str | Path | None = None) -> Judge:
+    """The judge of these settings, or another model judging with them; its weights are not loaded yet."""
     from fare_cli.judge import Judge
 
     return Judge.open(
-        settings.model,
+        model or settings.model,
         options=settings.judging_options(),
         prompts_dir=settings.prompts,
         lora=settings.lora,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from fare_cli.cli.judge import open_judge, with_own_decoding
 from fare_cli.cli.options import SETTING_NAMES, JudgeOptions, as_command, judge_options, judge_parameters
 from fare_cli.errors import ExitCode, InputError, UsageError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from fare_cli.asks import Backend
     from fare_cli.cli.console import Console
     from fare_cli.gguf.store import ModelFile
-    from fare_cli.judge import Judge
     from fare_cli.settings import Settings
     from fare_cli.studies.limits import Limit, Ruling
     from fare_cli.studies.quantising import QuantisingReport, Subject
@@ -84,8 +84,8 @@ class QuantizeOptions:
         _checking(
             "--fail-on",
             metavar="LIMIT",
-            help="Limits such as flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies beyond, "
-            "with 4 where it straddles the limit; repeatable.",
+            help="Keep a limit such as flips=2%, kappa=0.8 or accuracy=1%: exit with 1 where the 95% interval lies "
+            "beyond, with 4 where it straddles the limit; repeatable.",
         ),
     ]
     report: Annotated[
@@ -127,6 +127,7 @@ def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     types = list(dict.fromkeys(map(type_named, options.type)))
     _check_options(options, types)
     settings = load_settings({name: getattr(judging, name) for name in SETTING_NAMES}, isolated=judging.isolated)
+    settings = with_own_decoding(settings, options.model)
     console = Console(quiet=judging.quiet)
     check = None if options.check is None else _Check(options, judging, settings, console)
     source = resolve_model(options.model)
@@ -162,22 +163,6 @@ def _check_options(options: QuantizeOptions, types: Sequence[str]) -> None:
         raise InputError(f"the folder of --report {options.report} does not exist")
 
 
-def _open(model: ModelFile, settings: Settings) -> Judge:
-    from fare_cli.judge import Judge
-
-    return Judge.open(
-        model.path,
-        options=settings.judging_options(),
-        prompts_dir=settings.prompts,
-        lora=settings.lora,
-        ctx=settings.ctx,
-        slots=settings.slots,
-        threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
-        deterministic=settings.deterministic,
-    )
-
-
 def _importance(
     source: ModelFile, options: QuantizeOptions, judging: JudgeOptions, settings: Settings, console: Console
 ) -> Path:
@@ -186,7 +171,7 @@ def _importance(
 
     assert options.task is not None
     records = input_plan(options.task, replace(judging, inputs=[str(options.imatrix)]))
-    return importance_file(_open(source, settings), records, say=console.say)
+    return importance_file(open_judge(settings, source.path), records, say=console.say)
 
 
 def _make(
@@ -251,8 +236,8 @@ class _Check:
         from fare_cli.studies.limits import rulings, worst
         from fare_cli.studies.quantising import Subject, check_lost
 
-        subjects = [Subject(_open(source, self.settings), read_header(source.path).quantisation)]
-        subjects += [Subject(_open(model, self.settings), type) for type, model in made.items()]
+        subjects = [Subject(open_judge(self.settings, source.path), read_header(source.path).quantisation)]
+        subjects += [Subject(open_judge(self.settings, model.path), type) for type, model in made.items()]
         report = self._judge(subjects[0], subjects[1:])
         self._keep(report, made)
         if not self.options.as_json:
