@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fare_cli.engine.native import Context, ContextParams, Model
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ LIMIT = Contender("limit", "contender_limit.py")
 
 def main() -> None:
     arguments = _arguments()
-    model = bench_model(_source_model(arguments.model))
+    model = bench_model(source_model(arguments.model))
     material = read_material(arguments.records or [EXAMPLES])
     report = _begin(arguments, material)
     for name in arguments.scenarios:
@@ -91,7 +91,7 @@ def _command() -> str:
     return " ".join(["python -m benchmarks.throughput", *words])
 
 
-def _source_model(named: Path | None) -> Path:
+def source_model(named: Path | None) -> Path:
     if named is None and "FARE_TEST_MODEL" in os.environ:
         named = Path(os.environ["FARE_TEST_MODEL"])
     if named is None:

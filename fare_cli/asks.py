@@ -34,26 +34,41 @@ class Message:
         return "".join(piece.text for piece in self.pieces)
 
 
+Effort = Literal["low", "medium", "high"]
+
+
+class Reasoning(NamedTuple):
+    """How far a model may think before it answers: the effort it is told, where its template has words for that, and
+    the tokens after which its thinking is closed for it."""
+
+    effort: Effort
+    max_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Judgment:
     """Free text up to `max_tokens`, judged at the last line that starts with `marker`.
 
     At every line-initial marker the probabilities of `labels` are read; at the end of the turn the last reading counts.
     Where none was written, or the turn was cut by `max_tokens`, the marker is forced and the labels are read there.
-    Labels follow the marker in the text, so they carry their leading space (`" [A]"`).
+    Labels follow the marker in the text, so they carry their leading space (`" [A]"`). With `reasoning` the model
+    thinks first; what it thinks is no part of the text, and no marker is looked for in it.
     """
 
     marker: str
     labels: tuple[str, ...]
     max_tokens: int
+    reasoning: Reasoning | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """The marker forced as the first words of the turn, the labels read there; nothing is generated."""
+    """The marker forced as the first words of the answer, the labels read there; nothing is generated but, with
+    `reasoning`, what the model thinks before."""
 
     marker: str
     labels: tuple[str, ...]
+    reasoning: Reasoning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +132,17 @@ class ReplyError:
 class Reply:
     """What came back for an ask.
 
-    `text` is what the model wrote, without special tokens (empty for `Direct` and `Given`). `log_probabilities` are
-    natural logarithms over the script's labels, normalised to sum to one; `label` is the most probable. `read_at` is
-    the offset in `text` (characters) just behind the marker where the labels were read; None where it was forced.
-    `log_probability` is the sum for `Given`, in nats. Exactly one of `error` and a usable answer is there.
+    `text` is what the model answered, without special tokens (empty for `Direct` and `Given`); `reasoning` is what it
+    thought before that, and `reasoning_truncated` says that its thinking was closed at its limit. `log_probabilities`
+    are natural logarithms over the script's labels, normalised to sum to one; `label` is the most probable. `read_at`
+    is the offset in `text` (characters) just behind the marker where the labels were read; None where it was forced.
+    `log_probability` is the sum for `Given`, in nats. `generated_tokens` counts thinking and answer. Exactly one of
+    `error` and a usable answer is there.
     """
 
     text: str = ""
+    reasoning: str = ""
+    reasoning_truncated: bool = False
     label: str | None = None
     log_probabilities: Mapping[str, float] | None = None
     read_at: int | None = None

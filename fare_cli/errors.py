@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 
@@ -20,15 +21,29 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters but newline and tab, what turns the direction of text, and halves of characters."""
+
+
+def visible(text: str) -> str:
+    """`text` with every character that could steer a terminal, or hide other text there, written out (`\\x1b`)."""
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 class FareError(Exception):
-    """Base of all errors that fare raises on purpose; shown as `error: ...` and `hint: ...`, without a traceback."""
+    """Base of all errors that fare raises on purpose; shown as `error: ...` and `hint: ...`, without a traceback.
+
+    Messages quote names out of files that nobody has vetted; they are made `visible`.
+    """
 
     exit_code: ExitCode = ExitCode.ENVIRONMENT
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = visible(hint) if hint is not None else None
+        super().__init__(self.message)
 
 
 class UsageError(FareError):

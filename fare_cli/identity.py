@@ -10,14 +10,19 @@ from typing import Any, Literal
 Mode = Literal["critique", "direct"]
 Order = Literal["both", "ab", "ba"]
 Combine = Literal["agree", "mean"]
+ReasoningLevel = Literal["off", "low", "medium", "high"]
+
+#: Tokens after which a model's thinking is closed, unless `reasoning_tokens` says otherwise.
+REASONING_TOKENS: dict[ReasoningLevel, int] = {"off": 0, "low": 512, "medium": 2048, "high": 8192}
 
 
 @dataclass(frozen=True, slots=True)
 class JudgingOptions:
     """How records are judged, apart from weights and prompts.
 
-    `max_tokens` bounds the critique of one ask. `votes` above 1 needs critique mode and a temperature above 0.
-    `order`, `combine` and `tie` matter for pairwise only.
+    `max_tokens` bounds the critique of one ask. `votes` above 1 needs a temperature above 0, and a critique or
+    reasoning. `order`, `combine` and `tie` matter for pairwise only. `reasoning` is how much the model may think before
+    it answers: at most `reasoning_tokens`, or as many tokens as the level has.
     """
 
     mode: Mode = "critique"
@@ -28,6 +33,20 @@ class JudgingOptions:
     temperature: float = 0.0
     seed: int = 0
     max_tokens: int = 1024
+    reasoning: ReasoningLevel = "off"
+    reasoning_tokens: int | None = None
+
+    @property
+    def thinking_tokens(self) -> int:
+        """The most tokens the model may think before it answers an ask; 0 where it does not."""
+        if self.reasoning == "off" or self.reasoning_tokens is None:
+            return REASONING_TOKENS[self.reasoning]
+        return self.reasoning_tokens
+
+    @property
+    def generates(self) -> bool:
+        """Whether anything is generated, so that temperature, seed and votes matter."""
+        return self.mode == "critique" or self.reasoning != "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +81,11 @@ class JudgeIdentity:
         """The options, those that change nothing for this task and mode at their defaults."""
         options = self.options
         plain = JudgingOptions()
+        options = replace(options, reasoning_tokens=options.thinking_tokens)
         if options.mode == "direct":
-            options = replace(options, max_tokens=plain.max_tokens, temperature=0.0)
+            options = replace(options, max_tokens=plain.max_tokens)
+        if not options.generates:
+            options = replace(options, temperature=plain.temperature)
         if options.temperature == 0:
             options = replace(options, seed=plain.seed)
         if self.task != "pairwise":

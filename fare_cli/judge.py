@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from fare_cli.engine.options import EngineOptions, Work
-from fare_cli.errors import ModelError
+from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
+from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
+from fare_cli.errors import ModelError, UsageError
+from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
-from fare_cli.prompting import load_task_prompt
 from fare_cli.records import Record
 from fare_cli.run.reader import items_of
 from fare_cli.run.stream import Judging
+from fare_cli.settings import Settings, with_model_defaults
 from fare_cli.tasks import TASKS, Task, check_options
 from fare_cli.verdicts import Verdict
 
@@ -26,7 +29,9 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of fare's own."""
+    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. Raises UsageError for
+    two adapters.
+    """
 
     def __init__(
         self,
@@ -40,7 +45,10 @@ class Judge:
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
         self.engine_options = engine or EngineOptions(**work_of(self.options))
+        if model.adapter is not None:
+            self.engine_options = _with_adapter(self.engine_options, model)
         self._backend: LocalBackend | None = None
+        self._prompts: dict[str, FoundPrompt] = {}
         self._weights = f"sha256:{model.sha256}"
         lora = self.engine_options.lora
         if lora is not None:
@@ -60,33 +68,49 @@ class Judge:
         slots: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        gpu_split: GpuSplit = "layer",
+        kv_type: KvType = "f16",
         deterministic: bool = False,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
-        `ctx`, `slots`, `threads`, `gpu_layers` and `deterministic` are those of `EngineOptions`. Raises ModelError if
-        there is no such model; what only loading shows is raised by the first verdict.
+        `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
+        `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`; what they leave open is
+        taken from `fare models tune`, where it was run. Raises ModelError if there is no such model; what only loading
+        shows is raised by the first verdict.
         """
-        options = options or JudgingOptions()
+        found = resolve_model(model)
+        if options is None:
+            options = with_model_defaults(
+                Settings.model_validate({}), *own_decoding(found.installed_file)
+            ).judging_options()
         engine = EngineOptions(
             ctx=ctx,
             slots=slots,
             threads=threads,
             gpu_layers=gpu_layers,
+            gpu_split=gpu_split,
+            kv_type=kv_type,
             deterministic=deterministic,
             lora=lora,
             **work_of(options),
         )
-        return cls(resolve_model(model), options=options, prompts_dir=prompts_dir, engine=engine)
+        return cls(found, options=options, prompts_dir=prompts_dir, engine=engine)
 
     def task(self, name: str) -> Task:
         """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
         check_options(name, self.options)
-        return TASKS[name](load_task_prompt(name, self.prompts_dir), self.options)
+        return TASKS[name](self.prompt(name).prompt, self.options)
+
+    def prompt(self, task: str) -> FoundPrompt:
+        """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
+        if task not in self._prompts:
+            self._prompts[task] = find_prompt(task, self.model.installed_file, self.prompts_dir)
+        return self._prompts[task]
 
     def identity(self, task: str) -> JudgeIdentity:
         """What makes this judge the one it is for a task; needs no loaded model."""
-        prompt = load_task_prompt(task, self.prompts_dir)
+        prompt = self.prompt(task).prompt
         return JudgeIdentity(
             task=task,
             model=self.model.name,
@@ -96,14 +120,30 @@ class Judge:
             options=self.options,
         )
 
+    def tuned(self) -> Tuned:
+        """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
+        return tuned_for(read_tuning(self.model.sha256), self.engine_options)
+
     def backend(self) -> LocalBackend:
-        """The loaded model, loaded now if it was not. Raises ModelError, UsageError."""
+        """The loaded model, loaded now if it was not. Raises ModelError, UsageError (no room, no reasoning)."""
         if self._backend is None:
             from fare_cli.backends.local import LocalBackend
 
-            self._backend = LocalBackend(
-                self.model.path, name=self.model.name, weights=self._weights, options=self.engine_options
+            backend = LocalBackend(
+                self.model.path,
+                name=self.model.name,
+                weights=self._weights,
+                options=self.engine_options,
+                tuned=self.tuned(),
             )
+            if self.options.reasoning != "off" and not backend.engine.reasons:
+                backend.close()
+                raise UsageError(
+                    f"--reasoning {self.options.reasoning}: the chat template of {self.model.name} has no thinking to "
+                    "switch on",
+                    "leave --reasoning out, or take a model that thinks (Qwen3, gpt-oss)",
+                )
+            self._backend = backend
         return self._backend
 
     def pairwise(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
@@ -141,6 +181,15 @@ class Judge:
         self.close()
 
 
+def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:
+    if options.lora is not None:
+        raise UsageError(
+            f"{model.name} is an adapter itself, and --lora names a second one: {options.lora}",
+            "judge with one of them; the base is chosen by its own name",
+        )
+    return replace(options, lora=model.adapter)
+
+
 class EngineWork(TypedDict):
     """The part of `EngineOptions` that follows from how records are judged."""
 
@@ -150,6 +199,8 @@ class EngineWork(TypedDict):
 
 def work_of(options: JudgingOptions) -> EngineWork:
     """What kind of work these options give the engine."""
-    if options.mode == "direct":
+    if not options.generates:
         return {"work": "direct", "reply_tokens": 0}
-    return {"work": "votes" if options.votes > 1 else "critique", "reply_tokens": options.max_tokens}
+    critique_tokens = options.max_tokens if options.mode == "critique" else 0
+    work: Work = "votes" if options.votes > 1 else "critique"
+    return {"work": work, "reply_tokens": options.thinking_tokens + critique_tokens}

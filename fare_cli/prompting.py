@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,19 +12,25 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from fare_cli.asks import Message, Piece
-from fare_cli.errors import UsageError
+from fare_cli.errors import UsageError, visible
 from fare_cli.identity import Mode
 from fare_cli.prompt_template import Filling, Template, TemplateFault, joined
 from fare_cli.records import Record
 from fare_cli.unknown_fields import near_miss
 
 Contract = Literal["fare", "own"]
+PromptTexts = Mapping[str, Mapping[str, str]]
+"""Prompts in memory: task -> name of a file -> its text."""
 
 _LAYOUT_VERSION = "1"
 """Counts in the fingerprint: to be raised when the code below, or a task, lays the same files out differently."""
 _FILES = ("prompt.toml", "system.txt", "critique.txt", "direct.txt", "user.txt")
 _WITH_REFERENCE = "system_reference.txt"
+_MAY_BE_EMPTY = "critique.txt"
+_MISSING = "is missing"
 _ALWAYS = {"question", "context_block", "reference_block"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no prompt needs and a terminal may obey: control characters but newline and tab; halves of characters."""
 
 
 class _Layout(NamedTuple):
@@ -60,6 +67,8 @@ _LAYOUTS = {
     ),
 }
 _FARE_STEP = "<step {index}> {step}</step {index}>"
+TASK_NAMES = tuple(_LAYOUTS)
+"""The tasks that have prompts, which are the names of their folders."""
 
 
 class Finding(NamedTuple):
@@ -103,7 +112,8 @@ class TaskPrompt:
         if message is None:
             texts = self.texts
             replaced = key[2] and _WITH_REFERENCE in texts
-            parts = [texts[_WITH_REFERENCE if replaced else "system.txt"], texts[f"{mode}.txt"]]
+            parts = [texts[_WITH_REFERENCE if replaced else "system.txt"]]
+            parts += [texts[f"{mode}.txt"]] if texts[f"{mode}.txt"].strip() else []
             parts += [texts["context"]] if key[1] else []
             parts += [texts["reference"]] if key[2] and not replaced else []
             message = self._systems[key] = Message("system", (Piece("\n\n".join(parts), True),))
@@ -132,10 +142,41 @@ def load_task_prompt(task: str, prompts_dir: Path | None = None) -> TaskPrompt:
     prompt, findings = _load(task, folder)
     if prompt is None:
         where = f"{prompts_dir}/" if prompts_dir else ""
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        hint = f"fare prompts check {prompts_dir}" if prompts_dir else None
-        raise UsageError(f"{where}{findings[0].file}: {findings[0].message}{more}", hint)
+        raise UsageError(where + _first(findings), f"fare prompts check {prompts_dir}" if prompts_dir else None)
     return prompt
+
+
+def prompt_from_texts(task: str, texts: Mapping[str, str]) -> TaskPrompt:
+    """The prompt of `task` from the texts of its files by name: the same prompt as from a folder that holds them.
+
+    Raises UsageError that names the file and what is wrong with it.
+    """
+    prompt, findings = _checked(task, texts)
+    if prompt is None:
+        raise UsageError(_first(findings))
+    return prompt
+
+
+def read_prompt_texts(prompts_dir: Path | None = None) -> dict[str, dict[str, str]]:
+    """The texts of all tasks in a folder of prompts, or of fare's own, as they lie there and not checked.
+
+    A task whose folder is missing is left out, and so is a missing file. Raises UsageError for a file that cannot be
+    read.
+    """
+    folder = _packaged() if prompts_dir is None else prompts_dir
+    found = {}
+    for task in _LAYOUTS:
+        if folder.joinpath(task).is_dir():
+            texts, findings = _read(task, folder)
+            if unreadable := [finding for finding in findings if finding.message != _MISSING]:
+                raise UsageError(f"{prompts_dir}/{_first(unreadable)}")
+            found[task] = texts
+    return found
+
+
+def prompt_file_names(task: str) -> tuple[str, ...]:
+    """The files that a task's prompt is made of."""
+    return (*_FILES, _WITH_REFERENCE) if task == "verify" else _FILES
 
 
 def check_prompts(prompts_dir: Path) -> list[Finding]:
@@ -151,7 +192,7 @@ def check_prompts(prompts_dir: Path) -> list[Finding]:
                 findings.append(Finding(path.name, f"is not the name of a task: did you mean {like}?"))
             continue
         findings += _load(path.name, prompts_dir)[1]
-        expected = _file_names(path.name)
+        expected = prompt_file_names(path.name)
         findings += [
             Finding(f"{path.name}/{other.name}", f"is not read; the files are {', '.join(expected)}")
             for other in sorted(path.iterdir())
@@ -175,24 +216,40 @@ def _packaged() -> _Folder:
     )
 
 
-def _file_names(task: str) -> tuple[str, ...]:
-    return (*_FILES, _WITH_REFERENCE) if task == "verify" else _FILES
+def _first(findings: list[Finding]) -> str:
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{findings[0].file}: {findings[0].message}{more}"
 
 
 def _load(task: str, folder: _Folder) -> tuple[TaskPrompt | None, list[Finding]]:
     """The prompt, None if there are findings."""
-    findings: list[Finding] = []
+    texts, findings = _read(task, folder)
+    return (None, findings) if findings else _checked(task, texts)
+
+
+def _read(task: str, folder: _Folder) -> tuple[dict[str, str], list[Finding]]:
     texts: dict[str, str] = {}
-    for name in _file_names(task):
+    findings: list[Finding] = []
+    for name in prompt_file_names(task):
         try:
-            text = folder.joinpath(task, name).read_text(encoding="utf-8-sig")
+            texts[name] = folder.joinpath(task, name).read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            findings.append(Finding(f"{task}/{name}", _MISSING))
         except (OSError, UnicodeDecodeError) as error:
-            missing = isinstance(error, FileNotFoundError)
-            findings.append(Finding(f"{task}/{name}", "is missing" if missing else f"cannot be read: {error}"))
-        else:
-            texts[name] = text.replace("\r\n", "\n").removesuffix("\n")
+            findings.append(Finding(f"{task}/{name}", f"cannot be read: {error}"))
+    return texts, findings
+
+
+def _checked(task: str, given: Mapping[str, str]) -> tuple[TaskPrompt | None, list[Finding]]:
+    """The prompt made of these texts, None if there are findings."""
+    texts = {name: text.replace("\r\n", "\n").removesuffix("\n") for name, text in given.items()}
+    names = prompt_file_names(task)
+    findings = [Finding(f"{task}/{name}", _MISSING) for name in names if name not in texts]
+    findings += [Finding(f"{task}/{name}", "is not a file of this task") for name in sorted(texts.keys() - set(names))]
+    for name, text in texts.items():
+        _check_characters(f"{task}/{name}", text, findings)
     if findings:
-        return None, findings
+        return None, [Finding(visible(file), message) for file, message in findings]
     about = _about(task, texts["prompt.toml"], findings)
     user = _template(f"{task}/user.txt", texts["user.txt"], _LAYOUTS[task].user, findings)
     blocks = {
@@ -200,16 +257,22 @@ def _load(task: str, folder: _Folder) -> tuple[TaskPrompt | None, list[Finding]]
         for name, names in _LAYOUTS[task].blocks.items()
         if name in about.blocks
     }
-    empty = [name for name, text in texts.items() if name != "prompt.toml" and not text.strip()]
+    empty = [name for name, text in texts.items() if name not in ("prompt.toml", _MAY_BE_EMPTY) and not text.strip()]
     findings += [Finding(f"{task}/{name}", "is empty") for name in empty]
     if not findings and about.contract == "fare" and not _is_fare(task, user, blocks):
         text = 'says contract = "fare", but the user message is not laid out as FARE\'s: write contract = "own"'
         findings.append(Finding(f"{task}/prompt.toml", text))
     if findings:
-        return None, findings
+        return None, [Finding(file, visible(message)) for file, message in findings]
     content = "\0".join([_LAYOUT_VERSION, task, *(f"{name}\0{text}" for name, text in sorted(texts.items()))])
     fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
     return TaskPrompt(task, about.origin, about.contract, fingerprint, texts | about.system, user, blocks), []
+
+
+def _check_characters(file: str, text: str, findings: list[Finding], where: str = "") -> None:
+    if match := _CONTROL.search(text):
+        line = f" in line {text.count(chr(10), 0, match.start()) + 1}" if not where else ""
+        findings.append(Finding(file, f"{where}holds the control character U+{ord(match[0]):04X}{line}"))
 
 
 class _About(NamedTuple):
@@ -225,12 +288,14 @@ def _about(task: str, text: str, findings: list[Finding]) -> _About:
     file = f"{task}/prompt.toml"
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         findings.append(Finding(file, f"is not TOML: {error}"))
         return _About("", "own", {}, {})
     origin, contract = values.pop("origin", None), values.pop("contract", None)
     if not isinstance(origin, str) or not origin.strip():
         findings.append(Finding(file, "origin is missing: say where the words come from"))
+    else:
+        _check_characters(file, origin, findings, "origin ")
     allowed = ("fare", "own") if _LAYOUTS[task].fare_user else ("own",)
     if contract not in allowed:
         choice = " or ".join(f'"{name}"' for name in allowed)
@@ -253,6 +318,8 @@ def _table(file: str, name: str, values: Any, expected: set[str], findings: list
     for key in sorted(values.keys() & expected):
         if not isinstance(values[key], str) or not values[key].strip():
             findings.append(Finding(file, f"[{name}] {key} is not text"))
+        else:
+            _check_characters(file, values[key], findings, f"[{name}] {key} ")
     return {key: text for key, text in values.items() if key in expected and isinstance(text, str)}
 
 

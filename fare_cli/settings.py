@@ -1,6 +1,7 @@
 """Settings that outlive one command: read from flags, the environment and a project file, each value with its origin.
 
-Precedence: flag, `FARE_*` variable, project file (`fare.toml`, or `[tool.fare]` in pyproject.toml), default.
+Precedence: flag, `FARE_*` variable, project file (`fare.toml`, or `[tool.fare]` in pyproject.toml), what the model
+brings along (`with_model_defaults`), default.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from fare_cli.errors import UsageError
-from fare_cli.identity import Combine, JudgingOptions, Mode, Order
+from fare_cli.errors import ModelError, UsageError
+from fare_cli.identity import Combine, JudgingOptions, Mode, Order, ReasoningLevel
 
 _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
@@ -29,7 +30,8 @@ class Settings(BaseModel):
     """All settings of a judging command. `ctx`, `slots`, `threads` and `gpu_layers` are chosen by the engine if None.
 
     `temperature` None means 0, or 0.7 where several votes need sampling. `ctx` is in tokens for one ask.
-    `gpu_layers` -1 puts all layers on the GPU. `max_invalid` is a share of the records.
+    `reasoning_tokens` None means as many as the level has. `gpu_layers` -1 puts all layers on the GPU, `gpu_split` says
+    how several GPUs share them, `kv_type` what the cache is kept in. `max_invalid` is a share of the records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,10 +47,14 @@ class Settings(BaseModel):
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
     seed: int = Field(_JUDGING.seed, ge=0, lt=2**32)
     max_tokens: int = Field(_JUDGING.max_tokens, ge=1)
+    reasoning: ReasoningLevel = _JUDGING.reasoning
+    reasoning_tokens: int | None = Field(_JUDGING.reasoning_tokens, ge=1)
     ctx: int | None = Field(None, ge=1)
     slots: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
     gpu_layers: int | None = Field(None, ge=-1)
+    gpu_split: Literal["none", "layer", "row"] = "layer"
+    kv_type: Literal["f16", "q8_0"] = "f16"
     deterministic: bool = False
     strict: bool = False
     max_invalid: float = Field(0.01, ge=0, le=1)
@@ -71,7 +77,7 @@ class Settings(BaseModel):
         return share
 
     def origin(self, name: str) -> str:
-        """Where a value came from: a flag (`--votes`), a variable (`FARE_VOTES`), a file's path, or `default`."""
+        """Where a value came from: a flag (`--votes`), a variable (`FARE_VOTES`), a file, or `default`."""
         return self._origins.get(name, "default")
 
     def judging_options(self) -> JudgingOptions:
@@ -88,7 +94,13 @@ class Settings(BaseModel):
             temperature=temperature,
             seed=self.seed,
             max_tokens=self.max_tokens,
+            reasoning=self.reasoning,
+            reasoning_tokens=self.reasoning_tokens,
         )
+
+    def is_given(self, name: str) -> bool:
+        """Whether a value comes from anywhere but the defaults."""
+        return name in self._origins
 
 
 class _Given(NamedTuple):
@@ -116,6 +128,56 @@ def load_settings(flags: Mapping[str, object] | None = None, *, isolated: bool =
         raise _bad_value(error, given) from None
     settings._origins.update({name: item.origin for name, item in given.items()})
     return settings
+
+
+def with_model_defaults(settings: Settings, options: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    """The settings with a model's own judging `options` in place of defaults; `origins` says where each stands.
+
+    What was given stays, and an option of the model that cannot go with it makes way. Raises ModelError for an option
+    that there is not, a value that cannot be, and options that contradict each other.
+    """
+    check_model_defaults(options, origins)
+    own = {name: value for name, value in options.items() if not settings.is_given(name)}
+    merged = settings.model_copy(update=own)
+    for name, stands in _CONTRADICTIONS:
+        if name in own and stands(merged):
+            merged = merged.model_copy(update={name: getattr(settings, name)})
+            del own[name]
+    merged._origins = {**settings._origins, **{name: origins[name] for name in own}}
+    return merged
+
+
+def check_model_defaults(options: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """Raises ModelError, naming the origin, for judging options of a model that no judge can have."""
+    for name in options:
+        if name not in JudgingOptions.__slots__:
+            meant = _nearest(name, JudgingOptions.__slots__)
+            hint = f"did you mean {meant}?" if meant else f"there are: {', '.join(JudgingOptions.__slots__)}"
+            raise ModelError(f"{origins[name]}: there is no judging option {name!r}", hint)
+        if options[name] is None:
+            raise ModelError(f"{origins[name]}: {name} has no value")
+    try:
+        own = Settings.model_validate(dict(options), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        reason = str(first["msg"]).removeprefix("Input ")
+        raise ModelError(f"{origins[name]}: {name} cannot be {options[name]!r}: {reason}") from None
+    for name, stands in _CONTRADICTIONS:
+        if name in options and stands(own):
+            raise ModelError(f"{origins[name]}: {name} {options[name]!r} contradicts the other options there")
+
+
+# An option, and when another one forbids it: what `tasks.check_options` refuses, from each side of a contradiction.
+_CONTRADICTIONS: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
+    ("mode", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
+    ("temperature", lambda settings: settings.votes > 1 and settings.temperature == 0),
+    ("votes", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
+    ("votes", lambda settings: settings.votes > 1 and settings.temperature == 0),
+    ("combine", lambda settings: settings.tie and settings.combine == "mean"),
+    ("order", lambda settings: settings.tie and settings.order != "both"),
+    ("tie", lambda settings: settings.tie and (settings.combine == "mean" or settings.order != "both")),
+)
 
 
 def _bad_value(error: ValidationError, given: Mapping[str, _Given]) -> UsageError:

@@ -64,6 +64,10 @@ class Judgement(BaseModel):
     margin: float | None = Field(
         description="Nats between this label and the next; null where there is one label only."
     )
+    reasoning: str | None = Field(
+        default=None, description="What the model thought before it answered; null where nothing."
+    )
+    reasoning_truncated: bool = Field(default=False, description="The thinking was closed at its limit of tokens.")
     critique: str | None = Field(
         default=None, description="What the model wrote before its verdict; null in direct mode."
     )

@@ -43,27 +43,27 @@ is_new_enough .venv/bin/python || fail ".venv has no working Python 3.11 or newe
 
 .venv/bin/python scripts/engine.py
 
-# The packages are installed again only when what they are made from has changed.
-extras=dev
-[ "${1:-}" != tests ] || extras=dev,convert
-wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest(), sys.argv[1])' "$extras")"
+# Judging needs fare alone; `setup.sh tests` brings what the tests need, too. Packages are installed again only when what
+# they are made from has changed.
+if [ "${1:-}" = tests ]; then extras='[dev,convert]'; else extras=''; fi
+wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
 installed="$([ ! -x .venv/bin/fare ] || cat .venv/fare-packages 2>/dev/null || true)"
-# What the tests need is more than enough for the rest.
-if [ "${installed#"$wanted"}" = "$installed" ]; then
+if [ "$installed" != "$wanted [dev,convert]" ] && [ "$installed" != "$wanted $extras" ]; then
     echo "installing fare and its packages" >&2
     pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
-    # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it; where
-    # that index cannot be reached (a mirror, no network), the one that pip is set up for decides.
-    if [ "$extras" != dev ] && [ "$(uname -s)" = Linux ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-        "${pip_install[@]}" --retries 1 --timeout 15 --index-url https://download.pytorch.org/whl/cpu 'torch>=2.6' 2>/dev/null ||
-            echo "PyTorch's index for CPUs cannot be reached: torch comes from where pip is set up to look" >&2
+    if [ -n "$extras" ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+        # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it;
+        # where that index cannot be reached (a mirror, no network), the one that pip is set up for decides. The version is
+        # the one that the tests were written against.
+        "${pip_install[@]}" --retries 1 --timeout 15 --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 2>/dev/null ||
+            "${pip_install[@]}" torch==2.13.0
     fi
-    "${pip_install[@]}" --editable ".[$extras]"
-    printf '%s\n' "$wanted" >.venv/fare-packages
+    "${pip_install[@]}" --editable ".$extras"
+    printf '%s\n' "$wanted $extras" >.venv/fare-packages
 fi
 
 .venv/bin/fare models pull smollm2 >/dev/null
-if [ "$extras" != dev ]; then
+if [ -n "$extras" ]; then
     .venv/bin/python -c 'import sys; from fare_cli.gguf.building.converter import find_converter as find
 find(say=lambda line: print(line, file=sys.stderr))'
 fi

@@ -58,7 +58,7 @@ def faults(text: str) -> list[str]:
     for code in code_in(text):
         for command in _COMMAND.findall(code):
             found += command_faults(command.split())
-        option = re.match(r"--[a-z][a-z-]*|-[a-z](?![a-z-])", code)
+        option = re.match(r"--[a-z][a-z0-9-]*|-[a-z](?![a-z-])", code)
         if option and option[0] not in ALL_OPTIONS:
             found.append(f"{option[0]}: no command has it")
     return found

@@ -18,17 +18,31 @@ _PROMPTS = {"prompt_template", "prompting"}
 
 # What each part may import of the others. A part is a module or a folder directly under fare_cli.
 _MAY_IMPORT = {
-    **{part: {"errors"} for part in _WAIST | {"folders"}},
+    **{part: {"errors"} for part in _WAIST | {"folders", "machine"}},
     "settings": _WAIST,
     **dict.fromkeys(_RECORDS, _WAIST | _RECORDS),
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
     "tasks": _WAIST | _RECORDS | _PROMPTS,
-    "engine": {"errors", "asks", "folders"},
-    "gguf": {"errors", "folders", "engine.native", "engine.probe", "engine.sizing"},
+    # Whether a model fits is decided from its header, before the engine loads it.
+    "engine": {"errors", "asks", "folders", "machine", "gguf.header", "gguf.split", "gguf.memory"},
+    # A judge is weights, prompts and decoding: prompts lie beside models, travel in them and stand in their cards.
+    "gguf": {
+        "errors",
+        "folders",
+        "machine",
+        "engine.native",
+        "engine.family",
+        "engine.options",
+        "engine.probe",
+        "prompting",
+    },
+    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
+    "meta": {"errors"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -108,6 +122,10 @@ def test_only_the_command_line_imports_typer_and_rich() -> None:
     assert {module.split(".")[0] for module in _importers({"typer", "rich", "click"})} <= {"cli"}
 
 
+def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
+    assert {module.split(".")[0] for module in _importers({"scipy", "sklearn"})} == {"meta"}
+
+
 def test_only_fetching_reaches_the_network() -> None:
     assert all(module.startswith("gguf.fetch.") for module in _importers(_NETWORK))
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
@@ -136,6 +154,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         # Typer itself loads pydantic to read the arguments of a command.
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fare_cli.errors import UsageError
+from fare_cli.errors import ModelError, UsageError
 from fare_cli.identity import JudgingOptions
-from fare_cli.settings import Settings, load_settings
+from fare_cli.settings import Settings, load_settings, with_model_defaults
+from fare_cli.tasks import TASKS, check_options
 
 
 @pytest.fixture
@@ -200,5 +203,77 @@ def test_every_judging_option_can_be_set(project: Path) -> None:
     flags = {
         **{"mode": "direct", "order": "ba", "combine": "mean", "tie": True},
         **{"votes": 3, "temperature": 0.9, "seed": 5, "max_tokens": 77},
+        **{"reasoning": "high", "reasoning_tokens": 300},
     }
     assert load_settings(flags).judging_options() == JudgingOptions(**flags)  # type: ignore[arg-type]
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": st.sampled_from(["critique", "direct"]),
+        "order": st.sampled_from(["both", "ab", "ba"]),
+        "combine": st.sampled_from(["agree", "mean"]),
+        "tie": st.booleans(),
+        "votes": st.integers(1, 4),
+        "temperature": st.sampled_from([0, 0.6]),
+        "max_tokens": st.integers(1, 9),
+        "reasoning": st.sampled_from(["off", "low"]),
+    },
+)
+
+
+def fits(options: JudgingOptions) -> bool:
+    try:
+        for task in TASKS:
+            check_options(task, options)
+    except UsageError:
+        return False
+    return True
+
+
+@given(given_=OPTIONS, own=OPTIONS)
+def test_a_models_own_options_never_make_a_right_command_wrong(
+    given_: dict[str, object], own: dict[str, object]
+) -> None:
+    settings = load_settings(given_, isolated=True)
+    if not fits(settings.judging_options()):
+        return
+    origins = dict.fromkeys(own, "the model")
+    if not fits(load_settings(own, isolated=True).judging_options()):
+        with pytest.raises(ModelError, match=r"the model: .* contradicts"):
+            with_model_defaults(settings, own, origins)
+        return
+    merged = with_model_defaults(settings, own, origins)
+    assert fits(merged.judging_options())
+    for name in JudgingOptions.__slots__:
+        if name in given_:
+            assert getattr(merged, name) == given_[name]
+        elif merged.origin(name) == "the model":
+            assert getattr(merged, name) == own[name]
+        else:
+            assert getattr(merged, name) == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
+    ("flags", "own", "expected"),
+    [
+        ({"mode": "direct"}, {"votes": 4}, {"votes": 1}),
+        ({"temperature": 0.0}, {"votes": 4}, {"votes": 1}),
+        ({"votes": 4}, {"mode": "direct"}, {"mode": "critique"}),
+        ({"votes": 4}, {"temperature": 0}, {"temperature": None}),
+        ({"combine": "mean"}, {"tie": True}, {"tie": False}),
+        ({"tie": True}, {"combine": "mean", "order": "ab"}, {"combine": "agree", "order": "both"}),
+        ({}, {"votes": 4, "max_tokens": 7}, {"votes": 4, "max_tokens": 7}),
+    ],
+)
+def test_an_option_of_the_model_that_cannot_go_with_a_given_one_makes_way(
+    project: Path, flags: dict[str, object], own: dict[str, object], expected: dict[str, object]
+) -> None:
+    merged = with_model_defaults(load_settings(flags), own, dict.fromkeys(own, "the model"))
+    assert {name: getattr(merged, name) for name in expected} == expected
+
+
+def test_where_a_models_option_stands_is_its_origin(project: Path) -> None:
+    merged = with_model_defaults(load_settings({"votes": 1}), {"votes": 2, "seed": 3}, {"votes": "x", "seed": "y"})
+    assert (merged.origin("votes"), merged.origin("seed"), merged.origin("mode")) == ("--votes", "y", "default")

@@ -7,22 +7,34 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fare_cli.asks import Answer, Ask, BackendInfo
+from fare_cli.engine import openmp
 from fare_cli.engine.options import EngineOptions
 from fare_cli.engine.probe import remembered_probe
+from fare_cli.engine.sizing import layout_for
+from fare_cli.engine.tuning import Tuned
 
 
 class LocalBackend:
-    """Asks answered by a model file. Opening it loads the model, after a trial run in a child process.
+    """Asks answered by a model file. Opening it loads the model, after its plan was found to fit and a trial run in a
+    child process.
 
-    `name` is for people, `weights` identifies model and adapter. Raises ModelError, UsageError. Close it.
+    `name` is for people, `weights` identifies model and adapter; `tuned` is used where the options leave something
+    open. Raises ModelError, UsageError. Close it.
     """
 
-    def __init__(self, path: Path, *, name: str, weights: str, options: EngineOptions) -> None:
-        layers = -1 if options.gpu_layers is None else options.gpu_layers
-        probe = remembered_probe(path, gpu_layers=layers)
+    def __init__(
+        self, path: Path, *, name: str, weights: str, options: EngineOptions, tuned: Tuned | None = None
+    ) -> None:
+        tuned = tuned or Tuned()
+        if tuned.spins is not None and not openmp.settle(tuned.spins):
+            tuned = replace(tuned, spins=None)
+        # Before the trial, since even that loads the weights.
+        chosen = layout_for(path, options, tuned)
+        probe = remembered_probe(path, gpu_layers=chosen.layout.gpu_layers, adapter=options.lora)
         if probe.safe_kernels:
             warnings.warn(
                 "the engine's fast CPU kernels crash on this machine; running without them (fare doctor tells more)",
@@ -32,7 +44,7 @@ class LocalBackend:
         # Loaded only now: a build that cannot even be imported has been reported by the trial.
         from fare_cli.engine.engine import Engine
 
-        self.engine = Engine(path, options, safe_kernels=probe.safe_kernels)
+        self.engine = Engine(path, options, layout=chosen, safe_kernels=probe.safe_kernels)
         self.info = BackendInfo(weights, name, {**self.engine.facts, "safe_kernels": probe.safe_kernels})
         self._interrupted = False
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fare_cli.errors import visible
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -27,7 +29,9 @@ def printable(text: str) -> str:
 
 
 class Console:
-    """stderr for a person. `quiet` keeps everything back that is not an error; `verbose` lets details through."""
+    """stderr for a person. `quiet` keeps everything back that is not an error; `verbose` lets details through.
+
+    Names of files and words of prompts are shown as they are, except for what could steer a terminal."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
@@ -36,7 +40,7 @@ class Console:
     def say(self, text: str) -> None:
         if not self.quiet:
             with contextlib.suppress(BrokenPipeError):  # whoever listened has left; the verdicts go on
-                print(text, file=sys.stderr, flush=True)
+                print(visible(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         if self.verbose:
@@ -176,6 +180,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"contract: {counts.own_contract} of {counts.ok} outside the layout that FARE was trained on"
     if counts.forced or counts.truncated:
         yield f"critiques: {counts.forced} without a verdict line of their own, {counts.truncated} cut at --max-tokens"
+    if counts.reasoning_truncated:
+        yield f"reasoning: closed at its limit in {counts.reasoning_truncated} records (--reasoning-tokens)"
     yield (
         f"tokens: {counts.prompt_tokens:,} of prompts, {counts.generated_tokens:,} generated; "
         f"{asking.asked} asked of the model, {asking.reused} taken from the journal"

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fare_cli.errors import ExitCode, FareError
+from fare_cli.engine.devices import find_devices, gpu_backends, idle_gpu
+from fare_cli.errors import ExitCode, FareError, ModelError
+from fare_cli.machine import gpus, memory
 
 if TYPE_CHECKING:
+    from fare_cli.engine.sizing import Layout
     from fare_cli.gguf.store import ModelFile
     from fare_cli.settings import Settings
 
@@ -44,12 +47,15 @@ def doctor(
     isolated: Annotated[bool, typer.Option("--isolated", help="Ignore the settings of the project.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check Python, the engine, memory and the model, and decode ten tokens. Exits with 5 if fare cannot judge here."""
+    """Check Python, the engine, the GPU, memory and the model, show what judging with it takes, and decode ten tokens.
+
+    Exits with 5 if fare cannot judge here.
+    """
     from fare_cli.settings import load_settings
 
     in_force = load_settings({"model": model}, isolated=isolated)
     if settings:
-        _print_settings(in_force, as_json)
+        _print_settings(_with_model_defaults(in_force), as_json)
         return
     checks = examine(in_force)
     ok = all(check.status != "problem" for check in checks)
@@ -64,15 +70,42 @@ def doctor(
         raise typer.Exit(ExitCode.ENVIRONMENT)
 
 
+def _with_model_defaults(settings: Settings) -> Settings:
+    """The settings as judging would have them; without those of the model where there is no such model."""
+    from fare_cli.gguf.model_prompts import own_decoding
+    from fare_cli.gguf.store import resolve_model
+    from fare_cli.settings import with_model_defaults
+
+    try:
+        model = resolve_model(settings.model)
+    except ModelError as error:
+        typer.echo(f"note: without the model's own settings: {error.message}", err=True)
+        return settings
+    return with_model_defaults(settings, *own_decoding(model.installed_file))
+
+
 def _print_settings(settings: Settings, as_json: bool) -> None:
     values = settings.model_dump(mode="json")
+    rows = {name: {"value": value, "origin": settings.origin(name)} for name, value in values.items()}
+    rows |= {name: {"value": value, "origin": "tuned"} for name, value in _tuned(settings).items()}
     if as_json:
-        rows = {name: {"value": value, "origin": settings.origin(name)} for name, value in values.items()}
         typer.echo(json.dumps(rows, indent=2))
         return
-    for name, value in values.items():
-        shown = "-" if value is None else json.dumps(value, ensure_ascii=False)
-        typer.echo(f"{name:<14} {shown:<14} {settings.origin(name)}")
+    for name, row in rows.items():
+        shown = "-" if row["value"] is None else json.dumps(row["value"], ensure_ascii=False)
+        typer.echo(f"{name:<14} {shown:<14} {row['origin']}")
+
+
+def _tuned(settings: Settings) -> dict[str, Any]:
+    """What `fare models tune` found for the model and kind of work that these settings mean; nothing without a
+    model."""
+    from fare_cli.cli.judge import open_judge
+
+    try:
+        with open_judge(settings) as judge:
+            return judge.tuned().given()
+    except FareError:
+        return {}
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -81,8 +114,13 @@ def examine(settings: Settings) -> list[Check]:
     engine_works = all(check.status != "problem" for check in checks if check.name == "engine")
     found: list[ModelFile] = []
     checks.append(_guarded("model", lambda: _model(settings, found)))
-    if found and engine_works:
-        checks.append(_guarded("decode", lambda: _decode(found[0], settings)))
+    layouts: list[Layout] = []
+    if found:
+        checks.append(_guarded("plan", lambda: _plan(settings, layouts)))
+    if layouts and engine_works:
+        checks.append(_guarded("decode", lambda: _decode(found[0], layouts[0])))
+    if found:
+        checks.append(_tuning(found[0], settings.model or found[0].name))
     return checks
 
 
@@ -128,14 +166,27 @@ def _engine() -> list[Check]:
         hint = "install llama-cpp-python again, built on this machine (docs/install.md)"
         return [Check("engine", "problem", f"llama.cpp cannot be loaded: {reason}", hint)]
     build = json.loads(done.stdout.strip().splitlines()[-1])
-    gpu = "compiled in" if build["gpu_offload"] else "not compiled in: everything runs on the CPU"
     checks = [
         Check("engine", "ok", f"llama-cpp-python {build['llama_cpp_python']}; {_features(build)}", values=build),
-        Check("gpu", "ok" if build["gpu_offload"] else "note", f"GPU offload {gpu}"),
+        _guarded("gpu", _gpu),
     ]
     if _cpu_has_amx():
         checks.append(_amx(str(build["system_info"])))
     return checks
+
+
+def _gpu() -> Check:
+    """The GPUs that will be used, and one that the build cannot use."""
+    backends = gpu_backends()
+    idle = idle_gpu(gpus(), backends)
+    if idle is not None:
+        return Check("gpu", "note", idle.message, idle.install, idle._asdict())
+    devices = find_devices()
+    if devices:
+        each = (f"{one.name} ({one.description}), {one.free_bytes / 1e9:.1f} GB free" for one in devices)
+        return Check("gpu", "ok", "; ".join(each), values={"devices": [one._asdict() for one in devices]})
+    reason = f"no device for {', '.join(sorted(backends))}" if backends else "not compiled in, and no GPU found"
+    return Check("gpu", "note", f"GPU offload {reason}: everything runs on the CPU")
 
 
 def _features(build: dict[str, Any]) -> str:
@@ -158,22 +209,9 @@ def _cpu_has_amx() -> bool:
 
 
 def _memory() -> Check:
-    total, available = _memory_bytes()
-    values = {"total_bytes": total, "available_bytes": available}
-    free = "" if available is None else f", {available / 1e9:.1f} GB available"
-    return Check("memory", "ok", f"{total / 1e9:.1f} GB{free}", values=values)
-
-
-def _memory_bytes() -> tuple[int, int | None]:
-    """Total and available memory; available is None where the system does not say it in a file."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return total, None
-    kilobytes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
-    available = kilobytes.get("MemAvailable")
-    return total, None if available is None else int(available) * 1024
+    found = memory()
+    message = f"{found.total_bytes / 1e9:.1f} GB, {found.available_bytes / 1e9:.1f} GB available"
+    return Check("memory", "ok", message, values=found._asdict())
 
 
 def _model(settings: Settings, found: list[ModelFile]) -> Check:
@@ -189,16 +227,58 @@ def _model(settings: Settings, found: list[ModelFile]) -> Check:
     return Check("model", "ok", message, values=values)
 
 
-def _decode(model: ModelFile, settings: Settings) -> Check:
+def _plan(settings: Settings, layouts: list[Layout]) -> Check:
+    """What judging with these settings takes. A model that does not fit is a problem, with what would."""
+    from fare_cli.cli.judge import open_judge
+    from fare_cli.engine.sizing import layout_for
+
+    with open_judge(settings) as judge:
+        layout = layout_for(judge.model.path, judge.engine_options, judge.tuned()).layout
+    layouts.append(layout)
+    context = layout.context
+    where = {0: "", -1: ", all layers on the GPU"}.get(layout.gpu_layers, f", {layout.gpu_layers} layers on the GPU")
+    shape = f"{layout.slots} slots, {layout.ctx} tokens an ask, cache of {context.cells} tokens in {context.kv_type}"
+    values = {
+        **layout.plan._asdict(),
+        "total_bytes": layout.plan.total_bytes,
+        "ctx": layout.ctx,
+        "slots": layout.slots,
+        "cells": context.cells,
+        "kv_type": context.kv_type,
+        "kv_layout": "unified" if context.unified else "streams",
+        "flash_attention": context.flash,
+        "gpu_layers": layout.gpu_layers,
+    }
+    return Check("plan", "ok", f"{layout.plan.describe()} ({shape}{where})", values=values)
+
+
+def _decode(model: ModelFile, layout: Layout) -> Check:
     from fare_cli.engine.probe import probe_model
 
-    result = probe_model(model.path, gpu_layers=-1 if settings.gpu_layers is None else settings.gpu_layers)
+    result = probe_model(model.path, gpu_layers=layout.gpu_layers)
     message = f"{result.tokens} tokens in {result.seconds:.2f} s, in a process of their own"
     if not result.safe_kernels:
         return Check("decode", "ok", message, values=result._asdict())
     slow = f"{message}; only without the fast CPU kernels, which crash here, so fare leaves them out"
     hint = "build llama-cpp-python without AMX (docs/install.md) to judge faster"
     return Check("decode", "note", slow, hint, result._asdict())
+
+
+def _tuning(model: ModelFile, called: str) -> Check:
+    from fare_cli.engine.tuning import read_tuning
+
+    tuning = read_tuning(model.sha256)
+    if tuning is None:
+        hint = f"fare models tune {called} measures which settings are fastest here"
+        return Check("tuning", "note", "this model was not tuned for this machine and build", hint)
+    found = [
+        f"{work}: {one.settings.label()}, {one.speedup:.2f} times as fast as fare's own choice ({one.measured})"
+        if one.settings.given()
+        else f"{work}: nothing faster than fare's own choice ({one.measured})"
+        for work, one in tuning.works.items()
+    ]
+    values: dict[str, Any] = {work: one.settings.given() for work, one in tuning.works.items()}
+    return Check("tuning", "ok", "; ".join(found), values=values)
 
 
 def _signal_name(number: int) -> str:

@@ -15,8 +15,7 @@ from fare_cli.errors import ExitCode
 if TYPE_CHECKING:
     from fare_cli.backends.local import LocalBackend
     from fare_cli.judge import Judge
-    from fare_cli.run.reader import Item
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan, Item
     from fare_cli.tasks import Task
 
 # The trial: enough to fill the slots of a laptop, short enough to wait for.
@@ -40,7 +39,7 @@ class _Work:
 def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Console) -> ExitCode:
     """Prints counts of records and tokens, and estimates of memory and time. Asks the model only for a short trial."""
     from fare_cli.run.lines import check_inputs
-    from fare_cli.run.runner import read_items
+    from fare_cli.run.reader import read_items
 
     task = judge.task(source.task)
     if not source.records:
@@ -52,18 +51,17 @@ def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Consol
         asks = _asks(task, item)
         if len(trial) < _TRIAL_ASKS:
             trial += [replace(ask, id=f"{work.records}/{ask.id}") for ask in asks]
-        _count(work, item, asks, backend, judge.options.max_tokens if judge.options.mode == "critique" else 0)
+        _count(work, item, asks, backend, judge.engine_options.reply_tokens)
     print(f"records: {work.records}, {work.invalid} invalid")
     print(f"asks: {work.asks}")
     longest = f"; the longest has {work.longest:,} ({work.longest_where})" if work.longest else ""
     print(f"prompt tokens: {work.prompt_tokens:,}{longest}")
     if work.too_long:
         print(f"too long: {work.too_long} records may not fit into the {_room(backend):,} tokens of an ask (--ctx)")
-    weights, cache = judge.model.path.stat().st_size, backend.engine.cache_bytes
-    print(f"memory: {weights / 1e9:.2f} GB for the weights, {cache / 1e9:.2f} GB for the cache")
+    print(f"memory: {backend.engine.layout.plan.describe()}")
     if trial:
         console.say("measuring the speed of this machine on the first records")
-        print(_time_line(backend, work, trial[:_TRIAL_ASKS], judge.options.max_tokens))
+        print(_time_line(judge, work, trial[:_TRIAL_ASKS]))
     return ExitCode.OK
 
 
@@ -101,23 +99,28 @@ def _room(backend: LocalBackend) -> int:
     return backend.engine.layout.ctx
 
 
-def _time_line(backend: LocalBackend, work: _Work, trial: list[Ask], max_tokens: int) -> str:
-    """What the prompts take at the speed just measured, and what critiques add."""
+def _time_line(judge: Judge, work: _Work, trial: list[Ask]) -> str:
+    """What the prompts take at the speed just measured, and what thinking and critiques add."""
+    backend, options = judge.backend(), judge.options
     script = trial[0].script
     assert isinstance(script, Direct | Judgment)
     direct = [replace(ask, script=Direct(script.marker, script.labels)) for ask in trial]
     seconds = _timed(backend, direct)
     prompts_s = seconds * work.asks / len(trial)
     line = f"time: about {duration(prompts_s)} for the prompts"
-    if isinstance(script, Direct):
+    if not options.generates:
         return line
     free = [replace(ask, script=Free(_TRIAL_TOKENS)) for ask in trial]
     tokens = len(free) * _TRIAL_TOKENS
     speed = tokens / max(_timed(backend, free) - seconds, 1e-3)
     every_100 = work.asks * 100 / speed
+    limits = [f"--max-tokens {options.max_tokens}"] if options.mode == "critique" else []
+    limits += [f"--reasoning {options.reasoning} ({options.thinking_tokens} tokens)"] if options.thinking_tokens else []
+    most = duration(every_100 * judge.engine_options.reply_tokens / 100)
+    written = "critique" if options.mode == "critique" else "thinking"
     return (
-        f"{line}, and {duration(every_100)} for each 100 tokens of critique "
-        f"(at most {duration(every_100 * max_tokens / 100)} with --max-tokens {max_tokens})"
+        f"{line}, and {duration(every_100)} for each 100 tokens of {written} "
+        f"(at most {most} with {' and '.join(limits)})"
     )
 
 

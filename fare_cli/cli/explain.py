@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from fare_cli.asks import Ask, Reply
     from fare_cli.judge import Judge
     from fare_cli.records import Record
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan
     from fare_cli.tasks import Task
 
 
 def explain(judge: Judge, source: InputPlan, number: int, console: Console) -> ExitCode:
     """Prints the prompt of each ask of record `number` (from 1) token for token, its reply, and the verdict."""
     from fare_cli.run.lines import check_inputs
-    from fare_cli.run.runner import read_items
+    from fare_cli.run.reader import read_items
 
     task = judge.task(source.task)
     if not source.records:
@@ -53,8 +53,9 @@ def _replies(judge: Judge, task: Task, record: Record, console: Console) -> dict
 def _shown(ask: Ask, reply: Reply) -> str:
     if reply.error is not None:
         return f"{reply.error.kind}: {reply.error.message}"
-    lines = [reply.text] if reply.text else []
+    lines = [f"--- reasoning ---\n{reply.reasoning}\n--- answer ---"] if reply.reasoning else []
+    lines += [reply.text] if reply.text else []
     lines += [f"{log_probability:8.3f}  {label}" for label, log_probability in (reply.log_probabilities or {}).items()]
-    notes = [name for name in ("forced", "truncated") if getattr(reply, name)]
+    notes = [name for name in ("forced", "truncated", "reasoning_truncated") if getattr(reply, name)]
     notes.append(f"{reply.prompt_tokens} prompt tokens, {reply.generated_tokens} generated")
     return "\n".join([*lines, "; ".join(notes)])

@@ -27,7 +27,8 @@ from fare_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from fare_cli.asks import Backend
     from fare_cli.judge import Judge
-    from fare_cli.run.runner import InputPlan, Outcome, RunPlan
+    from fare_cli.run.reader import InputPlan
+    from fare_cli.run.runner import Outcome, RunPlan
     from fare_cli.settings import Settings
     from fare_cli.verdicts import Verdict
 
@@ -49,8 +50,11 @@ def _judge(task: str, options: JudgeOptions) -> int:
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
+    settings = _with_model_defaults(settings)
     console = Console(quiet=options.quiet, verbose=options.verbose)
-    with _open(settings) as judge:
+    if settings.gpu_layers != 0:
+        say_idle_gpu(console)
+    with open_judge(settings) as judge:
         if options.explain is not None:
             from fare_cli.cli.explain import explain
 
@@ -85,7 +89,28 @@ def _check(options: JudgeOptions) -> None:
         raise UsageError("--quiet and --verbose contradict each other")
 
 
-def _open(settings: Settings) -> Judge:
+def _with_model_defaults(settings: Settings) -> Settings:
+    from fare_cli.gguf.model_prompts import own_decoding
+    from fare_cli.gguf.store import resolve_model
+    from fare_cli.settings import with_model_defaults
+
+    return with_model_defaults(settings, *own_decoding(resolve_model(settings.model).installed_file))
+
+
+def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
+    """Says that there is a GPU which the engine's build cannot use, and how to mend it. `root` is where the machine's
+    files are."""
+    from fare_cli.engine.devices import gpu_backends, idle_gpu
+    from fare_cli.machine import gpus
+
+    idle = idle_gpu(gpus(root), gpu_backends())
+    if idle is not None:
+        console.say(f"warning: {idle.message}")
+        console.say(f"hint: {idle.install}")
+
+
+def open_judge(settings: Settings) -> Judge:
+    """The judge of these settings, its model not loaded yet."""
     from fare_cli.judge import Judge
 
     return Judge.open(
@@ -97,6 +122,8 @@ def _open(settings: Settings) -> Judge:
         slots=settings.slots,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
+        gpu_split=settings.gpu_split,
+        kv_type=settings.kv_type,
         deterministic=settings.deterministic,
     )
 
@@ -133,8 +160,9 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -
         signals.backend = backend = judge.backend()
         # A signal that came while llama.cpp was loading was lost in one of its callbacks.
         signals.check()
+        tuned = str(backend.info.engine.get("tuned")).split(", ")
         for name, value in backend.info.engine.items():
-            console.detail(f"engine: {name} {value}")
+            console.detail(f"engine: {name} {value}{' (tuned)' if name in tuned else ''}")
         return backend
 
     print_verdict = _verdict_printer(form, plan.include_record)
@@ -186,14 +214,13 @@ def _say_what_runs(judge: Judge, plan: RunPlan, console: Console) -> None:
     console.detail(f"judge: {plan.identity.fingerprint}")
     for name, value in asdict(judge.options).items():
         console.detail(f"option: {name} {value}")
-    console.detail(f"prompts: {plan.identity.prompts_origin}")
+    console.detail(f"prompts: {judge.prompt(plan.source.task).source}; {plan.identity.prompts_origin}")
 
 
 def _say_how_it_went(judge: Judge, plan: RunPlan, outcome: Outcome, console: Console) -> None:
     for line in summary_lines(outcome.summary):
         console.say(line)
-    if judge.prompts_dir is None:
-        console.say("prompts: fare's own; the weights were not trained with them")
+    console.say(f"prompts: {judge.prompt(plan.source.task).source}")
     if outcome.reason is not None:
         rest = "" if outcome.reason == "limit" else f"; {_how_to_go_on(plan)}"
         console.say(f"incomplete: stopped by --{outcome.reason.replace('_', '-')}{rest}")

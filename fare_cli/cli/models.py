@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fare_cli.cli.build import build_model
+from fare_cli.cli.embed import embed_prompts
+from fare_cli.cli.model_store import export_bundle, import_model, remove_models, show_model, verify_models
+from fare_cli.cli.options import SectionedCommand
+from fare_cli.cli.quantize import quantize_command
+from fare_cli.cli.tune import tune_model
 
 if TYPE_CHECKING:
     from fare_cli.gguf.catalog import CatalogModel
 
-models_app = typer.Typer(help="List, show and get the models that judge.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="The models that judge: get, list, show, tune, make smaller, pass on, check and remove them.",
+    no_args_is_help=True,
+)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -72,34 +80,6 @@ def _obtainable_line(name: str, model: CatalogModel) -> str:
     return f"  {get:<30} {'; '.join(facts)}\n      {model.about}"
 
 
-@models_app.command("show")
-def show_model(
-    model: Annotated[str, typer.Argument(help="The name of an installed model, or the path of a GGUF file.")],
-    as_json: _AsJson = False,
-) -> None:
-    """Show one model: its file, checksum, architecture, quantisation and context length."""
-    from fare_cli.gguf.header import read_header
-    from fare_cli.gguf.store import resolve_model
-
-    found = resolve_model(model)
-    header = read_header(found.path)
-    values = {
-        "name": found.name,
-        "path": str(found.path),
-        "bytes": found.path.stat().st_size,
-        "sha256": found.sha256,
-        "architecture": header.architecture,
-        "quantisation": header.quantisation,
-        "context": header.context_length,
-        "parameters": header.parameters,
-    }
-    if as_json:
-        typer.echo(json.dumps(values, indent=2))
-        return
-    for key, value in values.items():
-        typer.echo(f"{key:<13} {'unknown' if value is None else value}")
-
-
 @models_app.command("pull")
 def pull_model(
     reference: Annotated[
@@ -152,7 +132,15 @@ def pull_model(
     typer.echo(f"{model.name}\t{model.path}")
 
 
+models_app.command("import")(import_model)
+models_app.command("export")(export_bundle)
+models_app.command("show")(show_model)
+models_app.command("verify")(verify_models)
+models_app.command("remove")(remove_models)
+models_app.command("embed-prompts")(embed_prompts)
+models_app.command("quantize", cls=SectionedCommand)(quantize_command())
 models_app.command("build")(build_model)
+models_app.command("tune")(tune_model)
 
 
 def _gigabytes(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -142,6 +142,26 @@ class JudgeOptions:
     max_tokens: Annotated[
         int | None, _option(_JUDGING, "--max-tokens", metavar="N", default="1024", help="Longest critique in tokens.")
     ]
+    reasoning: Annotated[
+        Literal["off", "low", "medium", "high"] | None,
+        _option(
+            _JUDGING,
+            "--reasoning",
+            metavar="off|low|medium|high",
+            default="off",
+            help="Let a model that can think do so before it answers: at most 512, 2048 or 8192 tokens.",
+        ),
+    ]
+    reasoning_tokens: Annotated[
+        int | None,
+        _option(
+            _JUDGING,
+            "--reasoning-tokens",
+            metavar="N",
+            default="by --reasoning",
+            help="End the thinking after N tokens.",
+        ),
+    ]
     prompts: Annotated[
         Path | None,
         _option(_JUDGING, "--prompts", metavar="DIR", default="fare's own", help="Judge with the prompts in DIR."),
@@ -167,8 +187,8 @@ class JudgeOptions:
             _MODEL,
             "--ctx",
             metavar="N",
-            default="4096 and room for --max-tokens",
-            help="Longest prompt plus critique in tokens.",
+            default="4096 and room for --max-tokens and --reasoning",
+            help="Longest prompt plus thinking and critique in tokens.",
         ),
     ]
     slots: Annotated[
@@ -180,6 +200,26 @@ class JudgeOptions:
     gpu_layers: Annotated[
         int | None,
         _option(_MODEL, "--gpu-layers", metavar="N", default="automatic", help="Layers on the GPU; -1 is all, 0 none."),
+    ]
+    gpu_split: Annotated[
+        Literal["none", "layer", "row"] | None,
+        _option(
+            _MODEL,
+            "--gpu-split",
+            metavar="none|layer|row",
+            default="layer",
+            help="How several GPUs share a model: by layers, by rows, or one GPU alone.",
+        ),
+    ]
+    kv_type: Annotated[
+        Literal["f16", "q8_0"] | None,
+        _option(
+            _MODEL,
+            "--kv-type",
+            metavar="f16|q8_0",
+            default="f16",
+            help="What the cache is kept in; q8_0 takes half the memory and is slower on a CPU.",
+        ),
     ]
     deterministic: Annotated[
         bool | None,
@@ -251,8 +291,9 @@ _ONLY: dict[str, tuple[str, ...]] = {
 
 # Flags that are settings: the same names in fare_cli.settings.Settings, in FARE_* and in fare.toml.
 SETTING_NAMES = (
-    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "prompts", "model", "lora",
-    "ctx", "slots", "threads", "gpu_layers", "deterministic", "strict", "max_invalid",
+    "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning", "reasoning_tokens",
+    "prompts", "model", "lora", "ctx", "slots", "threads", "gpu_layers", "gpu_split", "kv_type", "deterministic",
+    "strict", "max_invalid",
 )  # fmt: skip
 
 
@@ -265,17 +306,43 @@ def for_task(task: str, run: Callable[[str, JudgeOptions], int], summary: str) -
     empty: dict[str, Any] = {field.name: _EMPTY.get(field.name) for field in fields(JudgeOptions)}
     names = [name for name in empty if task in _ONLY.get(name, (task,))]
 
-    def command(**values: Any) -> int:
-        return run(task, JudgeOptions(**{**empty, **values}))
+    return as_command(
+        {name: (hints[name], empty[name]) for name in names},
+        lambda values: run(task, JudgeOptions(**{**empty, **values})),
+        summary,
+    )
 
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name], default=empty[name])
-        for name in names
-    ]
-    command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
-    command.__annotations__ = {name: hints[name] for name in names}
+
+def as_command(
+    parameters: Mapping[str, tuple[Any, Any]], run: Callable[[dict[str, Any]], int], summary: str
+) -> Callable[..., int]:
+    """A function that typer can turn into a command with these parameters (type hint, default): `run` gets their
+    values by name."""
+
+    def command(**values: Any) -> int:
+        return run(values)
+
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+            for name, (hint, default) in parameters.items()
+        ],
+        return_annotation=int,
+    )
+    command.__annotations__ = {name: hint for name, (hint, _) in parameters.items()}
     command.__doc__ = summary
     return command
+
+
+def judge_parameters(names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Options of `fare judge` for another command that judges: type hint and default by name."""
+    hints = get_type_hints(JudgeOptions, include_extras=True)
+    return {name: (hints[name], _EMPTY.get(name)) for name in names}
+
+
+def judge_options(values: Mapping[str, Any]) -> JudgeOptions:
+    """The options of `fare judge` with these values, the others as if not given."""
+    return JudgeOptions(**{**{field.name: _EMPTY.get(field.name) for field in fields(JudgeOptions)}, **values})
 
 
 _EMPTY: dict[str, Any] = {
@@ -296,7 +363,8 @@ class SectionedCommand(TyperCommand):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if param.param_type_name == "argument":
-                sections["Arguments"] = [(f"[{param.metavar}]...", getattr(param, "help", None) or "")]
+                shown = f"[{param.metavar}]..." if param.nargs == -1 else str(param.metavar)
+                sections["Arguments"] = [(shown, getattr(param, "help", None) or "")]
             elif record := param.get_help_record(ctx):
                 heading = getattr(param, "rich_help_panel", None) or "Options"
                 sections.setdefault(heading, []).append(record)

@@ -9,7 +9,7 @@ from fare_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from fare_cli.cli.options import JudgeOptions
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan
 
 # The text files that make one record: option, field of the record.
 _TEXT_FIELDS = {
@@ -25,7 +25,7 @@ _TEXT_FIELDS = {
 def input_plan(task: str, options: JudgeOptions) -> InputPlan:
     """What is read: the named files, or one record made of text files."""
     from fare_cli.records import check_field_map
-    from fare_cli.run.runner import InputPlan
+    from fare_cli.run.reader import InputPlan
 
     texts = {name: path for name in _TEXT_FIELDS if (path := getattr(options, name)) is not None}
     if texts and options.inputs:

@@ -11,15 +11,9 @@ from dataclasses import dataclass
 
 from fare_cli.engine.cells import Hold, Ledger
 from fare_cli.engine.native import Context, DecodeError, Sampler
+from fare_cli.engine.sequences import DEPTH, ROOTS
 from fare_cli.engine.slot import Job, Slot
-from fare_cli.engine.trunk import DEPTH, EVEN_PIECE, SEAM_TOKENS, Branch, by_beginning, leaves, plan, root_length
-
-#: Sequences kept for the beginnings shared by a whole run (a file may mix two prompts: verify with and without
-#: reference).
-ROOTS = 2
-
-#: Sequences beside the slots: roots, the trunks of one group, the reader.
-EXTRA_SEQUENCES = ROOTS + DEPTH + 1
+from fare_cli.engine.trunk import EVEN_PIECE, SEAM_TOKENS, Branch, by_beginning, leaves, plan, root_length
 
 
 @dataclass(slots=True, eq=False)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fare_cli.asks import Answer, Direct, Given, Reply, ReplyError
-from fare_cli.engine.admission import EXTRA_SEQUENCES, Admission, Trunk
+from fare_cli.asks import Answer, Given, Reply, ReplyError
+from fare_cli.engine.admission import Admission, Trunk
 from fare_cli.engine.native import Context, DecodeError, Row
+from fare_cli.engine.sequences import EXTRA_SEQUENCES
 from fare_cli.engine.slot import Job, Slot
 from fare_cli.engine.turns import Turns
 
@@ -63,8 +64,9 @@ class Loop:
         for job in jobs:
             need = len(job.tokens) + job.growth
             if need > self._ask_tokens:
+                room = "room to think and answer" if job.reasoning else "room to answer"
                 message = (
-                    f"prompt {job.prompt_tokens} tokens + room to answer {need - job.prompt_tokens} = {need}, "
+                    f"prompt {job.prompt_tokens} tokens + {room} {need - job.prompt_tokens} = {need}, "
                     f"an ask may hold {self._ask_tokens} (--ctx)"
                 )
                 self._done.append(
@@ -213,10 +215,9 @@ class Loop:
 
     def _start_turn(self, slot: Slot, row: int) -> None:
         """The prompt is in the cache: what comes next depends on the script."""
-        script = slot.job.ask.script
-        if isinstance(script, Given):
+        if isinstance(slot.job.ask.script, Given):
             self._finish(slot, slot.reply())
-        elif isinstance(script, Direct):
+        elif not slot.job.writes:
             finished = self._turns.judge_directly(slot)
             if finished is not None:
                 self._finish(slot, finished)

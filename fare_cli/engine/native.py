@@ -8,29 +8,29 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fare_cli.engine.options import KvType
+from fare_cli.engine import openmp
+from fare_cli.engine.devices import Device
+from fare_cli.engine.options import ContextParams, GpuSplit, KvType
+from fare_cli.engine.sequences import MAX_SEQUENCES
 from fare_cli.errors import EnvironmentFault, ModelError
 
 # A native abort prints a backtrace through gdb where there is one, which takes 2 s.
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
-# GNU OpenMP spins at every barrier, by default for milliseconds: with one other busy process on two cores that made a
-# run 2 to 6 times slower. Spinning 1,000 times and then sleeping was as fast as the default on an idle machine and as
-# fast as OMP_WAIT_POLICY=passive on a busy one (docs/benchmarks.md). Read by the library when it is loaded; the
-# user's word counts.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Read by the library when it is loaded.
+openmp.settle()
 
 try:
     import llama_cpp
+    from llama_cpp._ggml import libggml
 except ImportError as error:
     raise EnvironmentFault(
         f"the engine llama-cpp-python cannot be imported: {error}", "install it: pip install llama-cpp-python==0.3.36"
@@ -45,7 +45,11 @@ SYMBOLS = (
     "GGML_TYPE_Q8_0",
     "LLAMA_FLASH_ATTN_TYPE_DISABLED",
     "LLAMA_FLASH_ATTN_TYPE_ENABLED",
+    "LLAMA_SPLIT_MODE_LAYER",
+    "LLAMA_SPLIT_MODE_NONE",
+    "LLAMA_SPLIT_MODE_ROW",
     "ggml_abort_callback",
+    "ggml_backend_sched_eval_callback",
     "llama_adapter_lora_free",
     "llama_adapter_lora_init",
     "llama_backend_init",
@@ -73,14 +77,9 @@ SYMBOLS = (
     "llama_model_load_from_file",
     "llama_model_meta_val_str",
     "llama_model_n_ctx_train",
-    "llama_model_n_embd",
-    "llama_model_n_head",
-    "llama_model_n_head_kv",
-    "llama_model_n_layer",
     "llama_model_quantize",
     "llama_model_quantize_default_params",
     "llama_model_imatrix_data",
-    "llama_model_size",
     "llama_n_ctx",
     "llama_print_system_info",
     "llama_sampler_chain_add",
@@ -103,11 +102,31 @@ SYMBOLS = (
     "LLAMA_TOKEN_ATTR_USER_DEFINED",
 )
 
+#: What is used of ggml itself, which llama_cpp loads and does not wrap: types of arguments and of the result
+#: (`ggml-backend.h`).
+_DEVICE_FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
+    "ggml_backend_dev_count": ([], ctypes.c_size_t),
+    "ggml_backend_dev_get": ([ctypes.c_size_t], ctypes.c_void_p),
+    "ggml_backend_dev_type": ([ctypes.c_void_p], ctypes.c_int),
+    "ggml_backend_dev_name": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_description": ([ctypes.c_void_p], ctypes.c_char_p),
+    "ggml_backend_dev_memory": (
+        [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)],
+        None,
+    ),
+}
+
+#: `GGML_BACKEND_DEVICE_TYPE_GPU`, and `..._IGPU`, which shares the main memory.
+_GPU, _SHARED_GPU = 1, 2
+
+_SPLITS: dict[GpuSplit, int] = {
+    "none": llama_cpp.LLAMA_SPLIT_MODE_NONE,
+    "layer": llama_cpp.LLAMA_SPLIT_MODE_LAYER,
+    "row": llama_cpp.LLAMA_SPLIT_MODE_ROW,
+}
+
 #: `enum ggml_type` of the cache's types.
 _KV_TYPES: dict[KvType, int] = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
-
-#: Most sequences one context can hold (`LLAMA_MAX_SEQ` in llama-cparams.h).
-MAX_SEQUENCES = 256
 
 _complaints: list[str] = []
 _listeners: list[Callable[[str], None]] = []
@@ -143,6 +162,28 @@ def build_info() -> dict[str, str | bool]:
     }
 
 
+def devices() -> list[Device]:
+    """The GPUs that this build can use, in llama.cpp's order, with the memory that is free on each."""
+    ggml = {}
+    for name, (arguments, result) in _DEVICE_FUNCTIONS.items():
+        ggml[name] = getattr(libggml, name)
+        ggml[name].argtypes, ggml[name].restype = arguments, result
+    found = []
+    for index in range(ggml["ggml_backend_dev_count"]()):
+        device = ggml["ggml_backend_dev_get"](index)
+        kind = ggml["ggml_backend_dev_type"](device)
+        if kind not in (_GPU, _SHARED_GPU):
+            continue
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        ggml["ggml_backend_dev_memory"](device, ctypes.byref(free), ctypes.byref(total))
+        names = (ggml[f"ggml_backend_dev_{what}"](device) for what in ("name", "description"))
+        name, description = ((text or b"").decode(errors="replace") for text in names)
+        # On Apple silicon the GPU counts as one with memory of its own, and has the main memory.
+        shares = kind == _SHARED_GPU or sys.platform == "darwin"
+        found.append(Device(name, description, free.value, total.value, shares))
+    return found
+
+
 class DecodeError(Exception):
     """`llama_decode` failed. `code`: 1 no room in the cache, 2 aborted, below 0 invalid input or a failed
     computation."""
@@ -158,9 +199,12 @@ class Model:
     `use_extra_bufts=False` turns the repacked CPU kernels off (and AMX with them). Raises ModelError.
     """
 
-    def __init__(self, path: Path, *, gpu_layers: int = -1, use_extra_bufts: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, gpu_layers: int = -1, gpu_split: GpuSplit = "layer", use_extra_bufts: bool = True
+    ) -> None:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        params.split_mode = _SPLITS[gpu_split]
         params.use_extra_bufts = use_extra_bufts
         _complaints.clear()
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
@@ -173,6 +217,7 @@ class Model:
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.context_train: int = llama_cpp.llama_model_n_ctx_train(self._model)
         self._adapters: list[Any] = []
+        self.ends_turns = True
 
     @property
     def pointer(self) -> Any:
@@ -186,10 +231,6 @@ class Model:
         return buffer.value.decode(errors="replace")
 
     @property
-    def size_bytes(self) -> int:
-        return int(llama_cpp.llama_model_size(self._model))
-
-    @property
     def has_recurrent_state(self) -> bool:
         """Whether some layer keeps a state that cannot be cut back (Mamba and hybrids)."""
         return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
@@ -197,18 +238,6 @@ class Model:
     @property
     def has_encoder(self) -> bool:
         return bool(llama_cpp.llama_model_has_encoder(self._model))
-
-    def kv_bytes_per_token(self, kv_type: KvType = "f16") -> int:
-        """Bytes of key-value cache per token, sliding windows counted as full."""
-        layers = llama_cpp.llama_model_n_layer(self._model)
-        heads = llama_cpp.llama_model_n_head_kv(self._model)
-        width = llama_cpp.llama_model_n_embd(self._model) // max(llama_cpp.llama_model_n_head(self._model), 1)
-        architecture = self.metadata("general.architecture") or ""
-        key = int(self.metadata(f"{architecture}.attention.key_length") or width)
-        value = int(self.metadata(f"{architecture}.attention.value_length") or width)
-        # A block of 32 values in q8_0 takes 34 bytes (ggml-common.h).
-        values = int(layers * heads * (key + value))
-        return values * 2 if kv_type == "f16" else values * 34 // 32
 
     @property
     def chat_template(self) -> str | None:
@@ -249,8 +278,8 @@ class Model:
             size = -length
 
     def is_end(self, token: int) -> bool:
-        """Whether a token ends the turn (llama.cpp's end-of-generation set)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+        """Whether a token ends the turn (llama.cpp's end-of-generation set); none does with `ends_turns` off."""
+        return self.ends_turns and bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
 
     def special_tokens(self) -> dict[str, int]:
         """Text of every control or user-defined token, to its id."""
@@ -283,30 +312,22 @@ class Model:
             self._model = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContextParams:
-    """Shape of a context. `cells` is the total over all sequences; in streams (`unified` off) a sequence gets its
-    share of them. `outputs` bounds the rows of one decode whose logits are asked for."""
-
-    cells: int
-    sequences: int
-    batch: int
-    outputs: int
-    unified: bool
-    flash: bool
-    threads: int
-    kv_type: KvType = "f16"
-
-
 class Context:
     """A key-value cache and its decoder. Rows are token, position, one sequence, and whether logits are wanted.
+
+    `observe` sees the graph at work (`ggml_backend_sched_eval_callback`): it is asked for the address of every node
+    whether it wants it, and called again once a node that it wanted is computed; False then ends the decode.
 
     Raises ModelError if the context cannot be made (mostly memory).
     """
 
-    def __init__(self, model: Model, params: ContextParams) -> None:
+    def __init__(
+        self, model: Model, params: ContextParams, *, observe: Callable[[int, bool], bool] | None = None
+    ) -> None:
         if not 1 <= params.sequences <= MAX_SEQUENCES:
             raise ValueError(f"{params.sequences} sequences: llama.cpp takes 1 to {MAX_SEQUENCES}")
+        if params.outputs < params.sequences:
+            raise ValueError(f"{params.outputs} output rows: at least one for each of {params.sequences} sequences")
         native = llama_cpp.llama_context_default_params()
         native.n_ctx = params.cells
         native.n_batch = native.n_ubatch = params.batch
@@ -317,11 +338,20 @@ class Context:
             llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if params.flash else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         native.kv_unified = params.unified
+        # Layers with a sliding window keep the window only, which suffices because no sequence is ever cut back; but
+        # not where branches share cells: llama.cpp reuses a cell outside the window only if one sequence holds it, so
+        # a long trunk with children would fill the small cache (`llama_kv_cache::find_slot`).
+        native.swa_full = params.unified
         native.type_k = native.type_v = _KV_TYPES[params.kv_type]
         native.no_perf = True
         self._abort_flag = ctypes.c_bool(False)
         self._abort_callback = llama_cpp.ggml_abort_callback(lambda _data: self._abort_flag.value)
         native.abort_callback = self._abort_callback
+        if observe is not None:
+            self._observer = llama_cpp.ggml_backend_sched_eval_callback(lambda node, ask, _data: observe(node, ask))
+            native.cb_eval = self._observer
+            # What is observed must lie in main memory.
+            native.offload_kqv = native.op_offload = False
         self._context = llama_cpp.llama_init_from_model(model.pointer, native)
         if not self._context:
             raise ModelError(
@@ -462,21 +492,29 @@ _QUANTIZE_STEP = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
 def quantize_model(
     source: Path,
     target: Path,
-    file_type: int,
+    file_type: int | None,
     *,
     threads: int,
     allow_requantize: bool = False,
+    without_layers: Sequence[int] = (),
     importance: Mapping[str, Row] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> None:
-    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h).
+    """Writes `source` to `target` with its weights in another type (`enum llama_ftype` in llama.h; None: as they are).
 
-    All parts of a split model become one file. `importance` weighs the columns of each tensor by name (experts one
-    behind the other). `progress` is told which tensor of how many is at work. What was written is of no use when this
-    raises ModelError, and a damaged `source` can abort the process: run it in one of its own.
+    `without_layers` are left out, by number. All parts of a split model become one file. `importance` weighs the
+    columns of each tensor by name (experts one behind the other). `progress` is told which tensor of how many is at
+    work. What was written is of no use when this raises ModelError, and a damaged `source` can abort the process: run
+    it in one of its own.
     """
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = file_type
+    if file_type is None:
+        params.only_copy = True
+    else:
+        params.ftype = file_type
+    layers = (ctypes.c_int32 * (len(without_layers) + 1))(*without_layers, -1)
+    if without_layers:
+        params.prune_layers = layers
     params.nthread = threads
     params.allow_requantize = allow_requantize
     params.max_buf_size = _QUANTIZE_BUFFER_BYTES

@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
+import math
 import os
-import platform
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from fare_cli.engine.build import engine_version, library_stamp
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder
+from fare_cli.machine import cpu_flags
+
+if TYPE_CHECKING:
+    from fare_cli.engine.native import Model
 
 _SECONDS = 600
+_TEMPLATE_CPU_S = 5
+_TEMPLATE_BYTES = 1 << 29
+"""What a chat template may take; real ones take milliseconds and some megabytes."""
 _TOKENS = 10
+_TEMPLATE_HINT = "a template that does so is broken or hostile: get the model from its makers"
 _NOT_A_CRASH = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -37,11 +47,17 @@ class ProbeResult(NamedTuple):
 
 
 def probe_model(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None) -> ProbeResult:
-    """Loads a model, with a LoRA adapter on top if one is named, and decodes ten tokens in a child process.
+    """Loads a model, with a LoRA adapter on top if one is named, renders its chat template and decodes ten tokens in a
+    child process.
 
-    Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory.
+    Raises ModelError with the reason: a native crash (with its signal), a file llama.cpp refuses, no memory, a chat
+    template that does not end or fills the memory (it is a program, and its author's word is all there is for it).
     """
     done = _run(path, gpu_layers, adapter, safe=False)
+    if done.returncode == -signal.SIGXCPU:
+        raise ModelError(
+            f"{path}: its chat template was stopped after computing for {_TEMPLATE_CPU_S} s", _TEMPLATE_HINT
+        )
     if -done.returncode in _NOT_A_CRASH:
         raise ModelError(
             f"{path}: the trial run of this model was killed ({_signal_name(-done.returncode)})",
@@ -58,12 +74,12 @@ def probe_model(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None
     return _result(path, done)
 
 
-def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
-    """Like `probe_model`, but a success with this build, CPU and file is not tried again."""
-    record = _record_file(path, gpu_layers)
+def remembered_probe(path: Path, *, gpu_layers: int = -1, adapter: Path | None = None) -> ProbeResult:
+    """Like `probe_model`, but a success with this build, CPU and files is not tried again."""
+    record = _record_file([path, adapter] if adapter else [path], gpu_layers)
     with contextlib.suppress(OSError, ValueError, TypeError):
         return ProbeResult(**json.loads(record.read_text(encoding="utf-8")))
-    result = probe_model(path, gpu_layers=gpu_layers)
+    result = probe_model(path, gpu_layers=gpu_layers, adapter=adapter)
     with contextlib.suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False, encoding="utf-8") as file:
@@ -72,37 +88,17 @@ def remembered_probe(path: Path, *, gpu_layers: int = -1) -> ProbeResult:
     return result
 
 
-def _record_file(path: Path, gpu_layers: int) -> Path:
-    stat = path.stat()
+def _record_file(files: Sequence[Path], gpu_layers: int) -> Path:
+    stats = [(str(file.resolve()), file.stat()) for file in files]
     facts = [
-        importlib.metadata.version("llama-cpp-python"),
-        _library_stamp(),
-        _cpu(),
-        str(path.resolve()),
-        stat.st_size,
-        stat.st_mtime_ns,
+        engine_version(),
+        library_stamp(),
+        cpu_flags(),
+        [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
         gpu_layers,
     ]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
     return cache_folder() / "probes" / f"{name}.json"
-
-
-def _library_stamp() -> list[object]:
-    """Size and time of the installed engine's files: another build of the same version is another build."""
-    try:
-        files = importlib.metadata.files("llama-cpp-python") or []
-        stats = [Path(str(f.locate())).stat() for f in files if ".so" in f.name or f.suffix in (".dylib", ".dll")]
-    except (importlib.metadata.PackageNotFoundError, OSError):
-        return []
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line
-    return platform.processor() or platform.machine()
 
 
 def _run(path: Path, gpu_layers: int, adapter: Path | None, *, safe: bool) -> subprocess.CompletedProcess[str]:
@@ -148,12 +144,14 @@ def _try(path: Path, gpu_layers: int, safe: bool, adapter: Path | None) -> dict[
 
     import numpy as np
 
-    from fare_cli.engine.native import Context, ContextParams, DecodeError, Model
+    from fare_cli.engine.native import Context, DecodeError, Model
+    from fare_cli.engine.options import ContextParams
 
     try:
         model = Model(path, gpu_layers=gpu_layers, use_extra_bufts=not safe)
         params = ContextParams(cells=256, sequences=1, batch=64, outputs=1, unified=True, flash=True, threads=2)
         context = Context(model, params)
+        _try_template(model)
         if adapter is not None:
             context.use_adapter(model.load_adapter(adapter))
         prompt = (model.tokenize("The capital of France is") or [0])[:32]
@@ -175,6 +173,42 @@ def _try(path: Path, gpu_layers: int, safe: bool, adapter: Path | None) -> dict[
     except DecodeError as error:
         return {"error": f"{path}: {error}", "hint": None}
     return result._asdict()
+
+
+def _try_template(model: Model) -> None:
+    """Renders the chat template under limits on time and memory; raises ModelError, or the child is killed."""
+    from fare_cli.asks import Effort, Message, Piece
+    from fare_cli.engine.template import ChatTemplate
+
+    messages = (Message("system", (Piece("You judge.", True),)), Message("user", (Piece("Which?", False),)))
+    try:
+        with _limits():
+            template = ChatTemplate(model)
+            for effort in (None, *get_args(Effort)):
+                template.prompt(messages, effort)
+    except MemoryError:
+        limit = f"{_TEMPLATE_BYTES >> 20} MiB"
+        raise ModelError(f"{model.path}: its chat template takes more than {limit} of memory", _TEMPLATE_HINT) from None
+
+
+@contextlib.contextmanager
+def _limits() -> Iterator[None]:
+    """Bounds what this process may take from now on; beyond the time it gets SIGXCPU and dies."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    taken = {resource.RLIMIT_CPU: math.ceil(usage.ru_utime + usage.ru_stime), resource.RLIMIT_CORE: 0}
+    more = {resource.RLIMIT_CPU: _TEMPLATE_CPU_S, resource.RLIMIT_CORE: 0}
+    with contextlib.suppress(OSError):  # where the system does not tell, memory is not bounded
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        taken[resource.RLIMIT_AS], more[resource.RLIMIT_AS] = pages * resource.getpagesize(), _TEMPLATE_BYTES
+    before = {kind: resource.getrlimit(kind) for kind in taken}
+    for kind, (soft, hard) in before.items():
+        bounds = [limit for limit in (soft, taken[kind] + more[kind]) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(kind, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        for kind, limits in before.items():
+            resource.setrlimit(kind, limits)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass, field
 
-from fare_cli.asks import Ask, Direct, Given, Reply, ReplyError
+from fare_cli.asks import Ask, Direct, Given, Judgment, Reasoning, Reply, ReplyError
 from fare_cli.engine.choice import Choice
 from fare_cli.engine.native import Row, Sampler
+from fare_cli.engine.reasoning import Thought
+from fare_cli.engine.transcript import Transcript
 
 
 @dataclass(slots=True, eq=False)
@@ -29,62 +30,20 @@ class Job:
     @property
     def writes(self) -> bool:
         """Whether the model generates anything."""
-        return not isinstance(self.ask.script, Direct | Given)
-
-
-class Transcript:
-    """Text made of tokens as they come: UTF-8 joined across tokens, channel headers left out, the current line
-    known."""
-
-    __slots__ = ("_decoder", "_in_header", "_parts", "in_final", "length", "line")
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._parts: list[str] = []
-        self._in_header: list[str] | None = None
-        self.in_final = False
-        self.length = 0
-        self.line = ""
+        return self.reasoning is not None or not isinstance(self.ask.script, Direct | Given)
 
     @property
-    def text(self) -> str:
-        """All text so far; bytes of a character that is not complete become U+FFFD."""
-        pending, _ = self._decoder.getstate()
-        return "".join(self._parts) + pending.decode("utf-8", "replace")
-
-    def add(self, data: bytes) -> None:
-        """Takes the bytes of a token."""
-        text = self._decoder.decode(data)
-        if not text:
-            return
-        if self._in_header is not None:
-            self._in_header.append(text)
-            return
-        self._parts.append(text)
-        self.length += len(text)
-        cut = text.rfind("\n")
-        self.line = text[cut + 1 :] if cut >= 0 else self.line + text
-
-    def preview(self, data: bytes) -> str:
-        """The current line as it would be with these bytes added, from its start up to the next line break."""
-        return (self.line + data.decode("utf-8", "replace")).split("\n", 1)[0]
-
-    def open_header(self) -> None:
-        """A channel header begins: its words are not text (harmony)."""
-        self._in_header = []
-
-    def close_header(self) -> None:
-        """A channel's text begins, on a new line."""
-        self.in_final = "".join(self._in_header or ()).strip().endswith("final")
-        self._in_header = None
-        if self.length and self.line:
-            self.add(b"\n")
+    def reasoning(self) -> Reasoning | None:
+        """How far the model may think before it answers; None where it does not."""
+        return self.ask.script.reasoning if isinstance(self.ask.script, Judgment | Direct) else None
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
     """One live sequence and the job it serves. `position` counts the tokens in its cache; `todo` are known tokens
-    that are not in it yet; `reading` is the last one of the labels, `read_at` where in the text it was made."""
+    that are not in it yet; `reading` is the last one of the labels, `read_at` where in the text it was made. `thought`
+    is what the model thinks before it answers; while `thinking`, what it writes goes there. `generated` counts all that
+    it wrote, `thought_tokens` the thinking alone."""
 
     job: Job
     sequence: int
@@ -92,6 +51,10 @@ class Slot:
     todo: list[int]
     sampler: Sampler | None = None
     transcript: Transcript = field(default_factory=Transcript)
+    thinking: bool = field(init=False)
+    thought: Thought | None = None
+    thought_tokens: int = 0
+    thought_cut: bool = False
     generated: int = 0
     reading: dict[str, float] | None = None
     read_at: int | None = None
@@ -101,12 +64,17 @@ class Slot:
     forced: bool = False
     truncated: bool = False
 
+    def __post_init__(self) -> None:
+        self.thinking = self.job.reasoning is not None
+
     def reply(self) -> Reply:
         """The finished answer from what was written and read."""
         reading = self.reading
         best = max(reading, key=reading.__getitem__) if reading else None
         return Reply(
             text=self.transcript.text,
+            reasoning=self.thought.transcript.text if self.thought else "",
+            reasoning_truncated=self.thought_cut,
             label=best,
             log_probabilities=self.reading,
             read_at=None if self.forced else self.read_at,
@@ -121,6 +89,7 @@ class Slot:
         """A reply that says why there is no answer; what was written is kept for the reader."""
         return Reply(
             text=self.transcript.text,
+            reasoning=self.thought.transcript.text if self.thought else "",
             prompt_tokens=self.job.prompt_tokens,
             generated_tokens=self.generated,
             error=ReplyError(kind, message),

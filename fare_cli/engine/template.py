@@ -14,14 +14,32 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 import jinja2
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from fare_cli.asks import Message, Piece
+from fare_cli.asks import Effort, Message, Piece
+from fare_cli.engine.family import HARMONY, template_family
 from fare_cli.engine.native import Model
+from fare_cli.engine.reasoning import (
+    ANALYSIS,
+    FINAL,
+    HARMONY_MARKS,
+    THINK,
+    THINK_END,
+    HarmonyChannels,
+    ReasoningFormat,
+    ThinkTags,
+)
 from fare_cli.errors import ModelError
 
 #: What templates that print today's date get instead: the same prompt every day.
 FIXED_DATE = "2025-01-01"
+
+_LONGEST_FRAME = 1 << 18
+"""In characters; real templates write some thousands around a conversation."""
 
 _SENTINEL = "FARE{index}SENTINEL{index}TEXT"
 _TAG = re.compile(r"<\|.*\|>", re.DOTALL)
@@ -35,12 +53,21 @@ class Prompt(NamedTuple):
     fixed: int
 
 
+class _GenerationBlock(Extension):
+    """`{% generation %}` marks for training what an assistant wrote; for a prompt it is what stands in it."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class ChatTemplate:
     """Renders messages to token ids by the template in the GGUF. Raises ModelError if there is none or it cannot be
     used.
 
-    `opening` are the tokens that lead from the end of the prompt to where an answer's text starts (harmony: the final
-    channel), `reopening` those that lead there after other channels were written. Both are empty for most templates.
+    `reasoning` is how the model thinks before it answers; None where the template has no notion of it.
     """
 
     def __init__(self, model: Model) -> None:
@@ -50,43 +77,33 @@ class ChatTemplate:
                 f"{model.path}: the file has no chat template", "judges need an instruction-tuned model with a template"
             )
         self._model = model
+        self._source = source
         self._special = model.special_tokens()
         ordered = sorted(self._special, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, ordered)) + ")") if ordered else None
         self._template = self._compile(source)
         self._structural = self._structural_text(source)
-        self._frames: dict[tuple[str, ...], list[str | int]] = {}
-        self.folds_system = self._frame(("system", "user")) is None
-        self.harmony = all(name in self._special for name in ("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
-        self.opening: tuple[int, ...] = ()
-        self.reopening: tuple[int, ...] = ()
-        if self.harmony:
-            self.opening = tuple(self._tokens_of("<|channel|>final<|message|>"))
-            self.reopening = tuple(self._tokens_of("<|end|><|start|>assistant<|channel|>final<|message|>"))
+        self._refusal = ""
+        self._frames: dict[tuple[tuple[str, ...], Effort | None], list[str | int]] = {}
+        self.harmony = all(mark in self._special for mark in HARMONY_MARKS)
+        self.folds_system = self._render(("system", "user"), None) is None
+        self.reasoning = self._reasoning(source)
 
     @property
     def family(self) -> str:
-        """The name of the layout, for people: `harmony`, `chatml`, `llama-3`, `gemma`, `mistral` or `other`."""
-        if self.harmony:
-            return "harmony"
-        marks = {
-            "<|im_start|>": "chatml",
-            "<|start_header_id|>": "llama-3",
-            "<start_of_turn>": "gemma",
-            "[INST]": "mistral",
-        }
-        frame = self._frame(("user",)) or []
-        text = "".join(part for part in frame if isinstance(part, str))
-        return next((family for mark, family in marks.items() if mark in text), "other")
+        """The name of the layout, for people (`template_family`)."""
+        return HARMONY if self.harmony else template_family(self._source)
 
-    def prompt(self, messages: Sequence[Message]) -> Prompt:
-        """The ids of the messages with the assistant's turn opened behind them."""
+    def prompt(self, messages: Sequence[Message], effort: Effort | None = None) -> Prompt:
+        """The ids of the messages with the assistant's turn opened behind them: where its thinking begins with an
+        `effort`, and without one where its answer begins."""
         if self.folds_system:
             messages = _fold_system(messages)
-        frame = self._frame(tuple(message.role for message in messages))
+        frame = self._frame(tuple(message.role for message in messages), effort)
         if frame is None:
             roles = ", ".join(message.role for message in messages)
-            raise ModelError(f"{self._model.path}: its chat template refuses messages of the roles {roles}")
+            refusal = f"its chat template refuses messages of the roles {roles}{self._refusal}"
+            raise ModelError(f"{self._model.path}: {refusal}")
         return self._tokenise(frame, messages)
 
     def plain(self, text: str) -> list[int]:
@@ -117,14 +134,16 @@ class ChatTemplate:
 
     def _compile(self, source: str) -> jinja2.Template:
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _GenerationBlock]
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = _fixed_date
+        # Chance would make another prompt of it every time.
+        del environment.filters["random"], environment.globals["lipsum"]
         try:
             return environment.from_string(source)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, SyntaxError, ValueError, ArithmeticError, RecursionError) as error:
             raise ModelError(f"{self._model.path}: its chat template is not valid: {error}") from error
 
     def _structural_text(self, source: str) -> re.Pattern[str] | None:
@@ -135,31 +154,71 @@ class ChatTemplate:
         marks = [t for t in self._special if len(t) > 1 and not t.isspace() and (_TAG.fullmatch(t) or t in source)]
         return re.compile(f"(?={'|'.join(map(re.escape, marks))})") if marks else None
 
-    def _frame(self, roles: tuple[str, ...]) -> list[str | int] | None:
-        """What the template writes around texts: strings and, in place of each text, its number. None if it refuses."""
-        if roles not in self._frames:
-            frame = self._render(roles)
+    def _reasoning(self, source: str) -> ReasoningFormat | None:
+        """How the model thinks, as the template shows it.
+
+        Templates with tags switch thinking by `enable_thinking` (Qwen3: without it an empty thought stands in the
+        prompt), or open it in every prompt (DeepSeek-R1).
+        """
+        if self.harmony:
+            return HarmonyChannels(self._tokens_of, self._model.piece)
+        roles = ("user",) if self.folds_system else ("system", "user")
+        thinking, plain = self._render(roles, "medium"), self._render(roles, None)
+        tagged = THINK_END in source and {THINK, THINK_END} <= self._special.keys()
+        if not tagged or thinking is None or plain is None:
+            return None
+        if thinking == plain and not _opens_thinking(plain):
+            return None
+        _, switched_off, after = str(plain[-1]).rpartition(THINK_END)
+        return ThinkTags(self._tokens_of, self._model.piece, after if switched_off else "\n\n")
+
+    def _frame(self, roles: tuple[str, ...], effort: Effort | None) -> list[str | int] | None:
+        """What stands around texts up to where the assistant writes: strings and, in place of each text, its number.
+        None if the template refuses."""
+        if (roles, effort) not in self._frames:
+            frame = self._render(roles, effort)
             if frame is None:
                 return None
-            self._frames[roles] = frame
-        return self._frames[roles]
+            frame[-1] = f"{frame[-1]}{self._lead(frame, effort)}"
+            self._frames[roles, effort] = frame
+        return self._frames[roles, effort]
 
-    def _render(self, roles: tuple[str, ...]) -> list[str | int] | None:
+    def _lead(self, frame: Sequence[str | int], effort: Effort | None) -> str:
+        """What the template leaves to the model: the marks that open its thinking, or that pass over it."""
+        if self.harmony:
+            return ANALYSIS if effort else FINAL
+        if effort:
+            return "" if _opens_thinking(frame) else f"{THINK}\n"
+        return f"\n{THINK_END}\n\n" if self.reasoning and _opens_thinking(frame) else ""
+
+    def _render(self, roles: tuple[str, ...], effort: Effort | None) -> list[str | int] | None:
+        """The template's own text around the texts, in the form of `_frame`. None if it refuses."""
         messages = [{"role": r, "content": _SENTINEL.format(index=i)} for i, r in enumerate(roles)]
         bos = self._model.piece(self._model.bos, special=True).decode(errors="replace") if self._model.bos >= 0 else ""
+        # Harmony's prompt names an effort in any case; without thinking it is the least one.
+        effort_named = effort or ("low" if self.harmony else None)
         try:
             text = self._template.render(
                 messages=messages,
                 add_generation_prompt=True,
-                enable_thinking=False,
+                enable_thinking=effort is not None,
                 bos_token=bos,
                 eos_token="",
                 tools=None,
+                **({"reasoning_effort": effort_named} if effort_named else {}),
             )
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError):
+        except SecurityError as error:
+            raise ModelError(f"{self._model.path}: its chat template does what no template may: {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # a template is a program of the file's author and can fail in any way
+            self._refusal = f": {error}"
             return None
+        if len(text) > _LONGEST_FRAME:
+            raise ModelError(f"{self._model.path}: its chat template writes {len(text):,} characters around messages")
         parts = _SENTINEL_PATTERN.split(text)
         if [int(number) for number in parts[1::2]] != list(range(len(roles))):
+            self._refusal = ": it leaves one out, or alters its text"
             return None
         frame: list[str | int] = [int(part) if i % 2 else part for i, part in enumerate(parts)]
         if self._model.add_bos and bos and not parts[0].startswith(bos):
@@ -213,6 +272,10 @@ def _fold_system(messages: Sequence[Message]) -> list[Message]:
         return list(messages)
     joined = Message("user", (*messages[0].pieces, Piece("\n\n", True), *messages[1].pieces))
     return [joined, *messages[2:]]
+
+
+def _opens_thinking(frame: Sequence[str | int]) -> bool:
+    return str(frame[-1]).rstrip().endswith(THINK)
 
 
 def _raise(message: str) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fare_cli.engine.sequences import DEPTH
 from fare_cli.engine.slot import Job
 
 #: A shared part is worth a sequence of its own when computing it once saves this many tokens. An extra decode and a
@@ -16,9 +17,6 @@ EVEN_PIECE = 64
 
 #: The end of the fixed beginning depends on the text behind it, by so many tokens at most: a root may be shorter.
 SEAM_TOKENS = 8
-
-#: Trunks below the run's own (system prompt), at most: question or answer, then the whole prompt of several votes.
-DEPTH = 2
 
 
 @dataclass(slots=True, eq=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Reply
+from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Reasoning, Reply
 from fare_cli.engine.choice import Choice
 from fare_cli.engine.native import Model, Row
 from fare_cli.engine.slot import Job, Slot
@@ -26,39 +26,47 @@ class Turns:
         self._template = template
         self._choices: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, ...], Choice]] = {}
         self.to_read: list[tuple[Slot, tuple[int, ...], bool]] = []
-        special = template.special_token if template.harmony else lambda _text: None
-        self._header_opens = {special("<|start|>"), special("<|channel|>")} - {None}
-        self._header_closes = special("<|message|>")
-        self._no_text = {special("<|end|>"), special("<|constrain|>")} - {None}
 
     def job(self, ask: Ask) -> Job:
-        """The ask in token ids. Raises ModelError if the chat template refuses its messages."""
-        prompt, fixed = self._template.prompt(ask.messages)
-        match ask.script:
+        """The ask in token ids. Raises ModelError if the chat template refuses its messages or cannot reason."""
+        script = ask.script
+        reasoning = script.reasoning if isinstance(script, Judgment | Direct) else None
+        if reasoning is not None and self._template.reasoning is None:
+            raise ModelError("this model's chat template has no reasoning that could be switched on")
+        prompt, fixed = self._template.prompt(ask.messages, reasoning.effort if reasoning else None)
+        match script:
             case Judgment(marker, labels, max_tokens):
                 marker_tokens, choice = self._choice(marker, labels)
-                forcing = len(self._template.reopening) + 2 + len(marker_tokens) + _longest(choice)
-                return Job(ask, prompt, len(prompt) - 1, len(prompt), max_tokens + forcing, fixed, choice)
-            case Direct(marker, labels):
+                growth = self._thinking(reasoning) + max_tokens + 2 + len(marker_tokens) + _longest(choice)
+                return Job(ask, prompt, len(prompt) - 1, len(prompt), growth, fixed, choice)
+            case Direct(marker, labels) if reasoning is not None:
+                marker_tokens, choice = self._choice(marker, labels)
+                growth = self._thinking(reasoning) + len(marker_tokens) + _longest(choice)
+                return Job(ask, prompt, len(prompt) - 1, len(prompt), growth, fixed, choice)
+            case Direct():
                 return self._direct_job(ask, prompt, fixed)
             case Given(text):
-                tokens = [*prompt, *self._template.opening, *self._template.plain(text)]
-                return Job(ask, tokens, len(tokens) - len(self._template.plain(text)) - 1, len(prompt), 0, fixed)
+                tokens = [*prompt, *self._template.plain(text)]
+                return Job(ask, tokens, len(prompt) - 1, len(prompt), 0, fixed)
             case Free(max_tokens):
                 return Job(ask, prompt, len(prompt) - 1, len(prompt), max_tokens, fixed)
+
+    def _thinking(self, reasoning: Reasoning | None) -> int:
+        """The most tokens that thinking takes, its end included."""
+        form = self._template.reasoning
+        return reasoning.max_tokens + form.longest_close if reasoning and form else 0
 
     def _direct_job(self, ask: Ask, prompt: list[int], fixed: int) -> Job:
         """With one chain of inner nodes, the labels are read out of the prompt's own last piece; else on branches."""
         assert isinstance(ask.script, Direct)
         marker_tokens, choice = self._choice(ask.script.marker, ask.script.labels)
-        opened = [*prompt, *self._template.opening]
         if len(choice.chains) > 1:
-            tokens = [*opened, *marker_tokens[:-1]]
+            tokens = [*prompt, *marker_tokens[:-1]]
             lead = marker_tokens[-1:]
             return Job(ask, tokens, len(tokens), len(prompt), len(lead) + _longest(choice), fixed, choice, lead)
         chain = choice.chains[0].tokens if choice.chains else ()
-        first_row = len(opened) + len(marker_tokens) - 1
-        return Job(ask, [*opened, *marker_tokens, *chain], first_row, len(prompt), 0, fixed, choice)
+        first_row = len(prompt) + len(marker_tokens) - 1
+        return Job(ask, [*prompt, *marker_tokens, *chain], first_row, len(prompt), 0, fixed, choice)
 
     def _choice(self, marker: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], Choice]:
         """The marker's tokens at the start of a line, and the trie of the labels tokenised behind it."""
@@ -87,7 +95,7 @@ class Turns:
             if index + 1 < len(job.tokens):
                 slot.log_probability += _log_probability(logits, job.tokens[index + 1])
             return bool(np.isfinite(slot.log_probability))
-        if isinstance(job.ask.script, Direct) and job.choice is not None and job.choice.chains:
+        if not job.writes and job.choice is not None and job.choice.chains:
             chain = job.choice.chains[0]
             for row, node in zip(chain.rows, chain.nodes, strict=True):
                 if job.first_row + 1 + row == index:
@@ -104,21 +112,57 @@ class Turns:
 
     def take(self, slot: Slot, token: int) -> Reply | None:
         """Moves a turn on by a token that the model chose. The finished answer, if that ends the ask."""
+        if slot.thinking:
+            self._think(slot, token)
+            return None
         script = slot.job.ask.script
-        if self._model.is_end(token):
+        assert isinstance(script, Judgment | Free)
+        form = self._template.reasoning
+        if self._model.is_end(token) or (form and token in form.leaving):
             return self._end_turn(slot, (), truncated=False)
         slot.generated += 1
-        assert isinstance(script, Judgment | Free)
         if isinstance(script, Judgment):
             lead = self._marker_lead(slot, token, script.marker)
             if lead:
                 slot.read_at = slot.transcript.length - len(slot.transcript.line) + len(script.marker)
                 self.to_read.append((slot, lead, False))
-        self._write(slot, token)
-        if slot.generated >= script.max_tokens:
+        if not (form and token in form.silent):
+            slot.transcript.add(self._model.piece(token))
+        if slot.generated - slot.thought_tokens >= script.max_tokens:
             return self._end_turn(slot, (token,), truncated=True)
         slot.todo = [token]
         return None
+
+    def _think(self, slot: Slot, token: int) -> None:
+        """Moves the thinking on. Where the model ends it, or its turn, or comes to the limit, the answer begins."""
+        form, reasoning = self._template.reasoning, slot.job.reasoning
+        assert form is not None
+        assert reasoning is not None
+        if slot.thought is None:
+            slot.thought = form.begin()
+        if self._model.is_end(token):
+            self._begin_answer(slot, slot.thought.close())
+            return
+        slot.generated += 1
+        slot.thought_tokens += 1
+        behind = slot.thought.take(token)
+        if behind is not None:
+            self._begin_answer(slot, (token, *behind))
+        elif slot.thought_tokens >= reasoning.max_tokens:
+            slot.thought_cut = True
+            self._begin_answer(slot, (token, *slot.thought.close()))
+        else:
+            slot.todo = [token]
+
+    def _begin_answer(self, slot: Slot, lead: tuple[int, ...]) -> None:
+        """The thinking is over; `lead` are the tokens not in the cache yet that end it."""
+        slot.thinking = False
+        script = slot.job.ask.script
+        if isinstance(script, Direct):
+            marker_tokens, _ = self._choice(script.marker, script.labels)
+            self.to_read.append((slot, (*lead, *marker_tokens), True))
+        else:
+            slot.todo = list(lead)
 
     def _marker_lead(self, slot: Slot, token: int, marker: str) -> tuple[int, ...]:
         """The tokens that complete a line-initial marker, if this token does; empty otherwise.
@@ -126,22 +170,12 @@ class Turns:
         A token that runs over the marker's end (`": ["`) is replaced on the branch by the rest of the marker alone.
         """
         line = slot.transcript.line
-        if self._template.harmony and not slot.transcript.in_final:
-            return ()  # what is drafted in the analysis is no verdict
         if len(line) >= len(marker) or not marker.startswith(line):
             return ()
         after = slot.transcript.preview(self._model.piece(token))
         if not after.startswith(marker):
             return ()
         return (token,) if after == marker else tuple(self._template.plain(marker[len(line) :]))
-
-    def _write(self, slot: Slot, token: int) -> None:
-        if token in self._header_opens:
-            slot.transcript.open_header()
-        elif token == self._header_closes:
-            slot.transcript.close_header()
-        elif token not in self._no_text:
-            slot.transcript.add(self._model.piece(token))
 
     def _end_turn(self, slot: Slot, last: tuple[int, ...], *, truncated: bool) -> Reply | None:
         """The turn is over: the last reading counts; without one, or where the text was cut, the marker is forced.
@@ -160,14 +194,9 @@ class Turns:
         self.to_read = [request for request in self.to_read if request[0] is not slot]
         slot.forced = True
         marker_tokens, _ = self._choice(script.marker, script.labels)
-        self.to_read.append((slot, (*last, *self._bridge(slot), *marker_tokens), True))
+        newline = self._template.plain("\n") if slot.transcript.line else ()
+        self.to_read.append((slot, (*last, *newline, *marker_tokens), True))
         return None
-
-    def _bridge(self, slot: Slot) -> Sequence[int]:
-        """What leads from the text so far to the start of a line where the marker can stand."""
-        if self._template.harmony and not slot.transcript.in_final:
-            return self._template.reopening if slot.generated else self._template.opening
-        return self._template.plain("\n") if slot.transcript.line else ()
 
     def read(self, slot: Slot, rows: Mapping[tuple[int, ...], Row], final: bool) -> Reply | None:
         """Takes the logits of a label reading. The finished answer, if the turn is over."""

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fare_cli.errors import EnvironmentFault, ModelError
+from fare_cli.gguf.split import model_name
 
 
 class BuildNotes(BaseModel):
@@ -28,17 +29,17 @@ class ModelNotes(BaseModel):
     """Notes on an installed model, all optional.
 
     `source` is what it was brought from (`hf:OWNER/REPO/FILE.gguf@REVISION`, `package:...`, a URL, `import:FILE`,
-    `build:...`). `sha256` is the checksum of the file as it came. `base` is the name of the model that an adapter
-    stands on. `parts` are the file names of a split model after the first. `decoding` holds judging options that are
-    this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report of the last checked
-    quantisation, `build` says how it was made where that was done here.
+    `build:...`), `sha256` its checksum then, over all parts of a split model (see `resolve_model`). `base` is the name
+    of the model that an adapter stands on. `parts` are the file names of a split model after the first. `decoding`
+    holds judging options that are this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report
+    of the last checked quantisation, `build` says how it was made where that was done here.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     source: str | None = None
-    licence: str | None = None
     sha256: str | None = None
+    licence: str | None = None
     base: str | None = None
     parts: list[str] = []
     decoding: dict[str, Any] = {}
@@ -47,18 +48,33 @@ class ModelNotes(BaseModel):
 
 
 def notes_file(model_path: Path) -> Path:
-    """Where the notes on a model file lie: beside it, `NAME.json`."""
-    return model_path.with_suffix(".json")
+    """Where the notes on a model file lie: beside it, `NAME.json`; a split model has one file of notes."""
+    return model_path.with_name(f"{model_name(model_path)}.json")
 
 
 def prompts_folder(model_path: Path) -> Path:
     """Where prompts lie that were installed with a model: beside it, `NAME.prompts`."""
-    return model_path.with_suffix(".prompts")
+    return model_path.with_name(f"{model_name(model_path)}.prompts")
 
 
 def card_file(model_path: Path) -> Path:
-    """Where the card lies that was published with a model: beside it, `NAME.card.md`; there need not be one."""
-    return model_path.with_suffix(".card.md")
+    """Where the model card lies that was brought with a model: beside it, `NAME.card.md`."""
+    return model_path.with_name(f"{model_name(model_path)}.card.md")
+
+
+def check_report_file(model_path: Path) -> Path:
+    """Where the page about a model's quantisation check lies: beside it, `NAME.report.html`."""
+    return model_path.with_name(f"{model_name(model_path)}.report.html")
+
+
+def files_beside(model_path: Path) -> list[Path]:
+    """All that may be kept beside a model file, and is removed with it."""
+    return [
+        notes_file(model_path),
+        prompts_folder(model_path),
+        card_file(model_path),
+        check_report_file(model_path),
+    ]
 
 
 def read_notes(model_path: Path) -> ModelNotes:
@@ -76,10 +92,15 @@ def read_notes(model_path: Path) -> ModelNotes:
         raise ModelError(f"{file}: {where or 'the file'}: {first['msg']}", "mend or delete the file") from None
 
 
+def notes_text(notes: ModelNotes) -> str:
+    """The notes as they stand in their file."""
+    return notes.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+
+
 def write_notes(model_path: Path, notes: ModelNotes) -> None:
     """Replaces the notes on a model file in one step. Raises EnvironmentFault."""
     file = notes_file(model_path)
-    text = notes.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    text = notes_text(notes)
     try:
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import fcntl
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.header import Header, read_header
+from fare_cli.gguf.header import Header, Tensor, read_header
+from fare_cli.machine import usable_cpus
 
 Say = Callable[[str], None]
 
@@ -61,13 +63,14 @@ _BLOCK_32 = frozenset({"F16", "BF16", "Q8_0", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL", 
 _STAND_INS = ("Q8_0", "Q5_1", "Q5_0", "Q4_0", "IQ4_NL", "F16")
 _STAND_IN_GROWTH = 1.35
 
-_NOT_QUANTISED = frozenset({"F32", "F16", "BF16"})
+_NOT_QUANTISED = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8"})
 _SPARE_BYTES = 64 << 20
 _SAY_EVERY_S = 10.0
 
 
 class StandIns(NamedTuple):
-    """Weights that are in other types than those asked for: their share, the types, and the width at fault."""
+    """Weights that are in other types than those asked for, because their rows are no multiple of 256: their share of
+    all, the types, and the length of such a row."""
 
     share: float
     types: tuple[str, ...]
@@ -96,12 +99,11 @@ def quantize(
 ) -> Header:
     """Writes `source` to `target` in a type of TYPES, and gives the header of what was written.
 
-    `target` is there whole and checked, or as it was before. `imatrix` is a file that `studies.importance` wrote;
+    `target` is there whole and checked, or as it was before. `imatrix` is a file of `studies.importance`;
     `say` is told what takes long. Raises UsageError for a source that is no model of full precision (unless
     `allow_requantize`) and for a type that does not suit it, EnvironmentFault for a full disk, ModelError otherwise.
     """
-    header = read_header(source)
-    _check_source(source, header, type, allow_requantize)
+    header = check_source(source, type, allow_requantize=allow_requantize)
     _check_disk(target, header, type)
     begun = time.monotonic()
     try:
@@ -111,7 +113,7 @@ def quantize(
                 "source": str(source),
                 "target": str(partial),
                 "file_type": TYPES[type].file_type,
-                "threads": threads or _cores(),
+                "threads": threads or usable_cpus(),
                 "allow_requantize": allow_requantize,
                 "imatrix": None if imatrix is None else str(imatrix),
             }
@@ -122,8 +124,13 @@ def quantize(
             partial.replace(target)
     except OSError as error:
         raise EnvironmentFault(f"{target} cannot be written: {error.strerror or error}") from None
-    bits = "" if written.bits_per_weight is None else f", {written.bits_per_weight:.1f} bits a weight"
-    say(f"{target.name}: {target.stat().st_size / 1e9:.2f} GB{bits}, in {time.monotonic() - begun:.0f} s")
+    gigabytes, seconds = target.stat().st_size / 1e9, time.monotonic() - begun
+    say(f"{target.name}: {gigabytes:.2f} GB, {bits_per_weight(written):.1f} bits a weight, in {seconds:.0f} s")
+    if (other := stand_ins(written, type)) is not None:
+        say(
+            f"{type} stores rows in blocks of {_BLOCK}, and {other.width} is no multiple of that: "
+            f"{other.share:.0%} of the weights are in {' and '.join(other.types)} instead"
+        )
     return written
 
 
@@ -133,28 +140,10 @@ def size_bytes(type: str, parameters: int, widths: Iterable[int]) -> int:
     return int(parameters * TYPES[type].bits * (1 if fits else _STAND_IN_GROWTH) / 8)
 
 
-def stand_ins(header: Header, type: str) -> StandIns | None:
-    """What a model quantised to `type` holds in other types because its widths are no multiples of 256.
-
-    None where everything fitted.
-    """
-    if type in _BLOCK_32:
-        return None
-    width = next((width for width in _widths(header) if width % _BLOCK), None)
-    weights = {name: header.weights_by_type[name] for name in _STAND_INS if name in header.weights_by_type}
-    if width is None or not weights:
-        return None
-    return StandIns(sum(weights.values()) / header.parameters, tuple(weights), width)
-
-
-def _widths(header: Header) -> Iterator[int]:
-    for name in ("embedding_length", "feed_forward_length", "expert_feed_forward_length"):
-        width = header.metadata.get(f"{header.architecture}.{name}")
-        if isinstance(width, int):
-            yield width
-
-
-def _check_source(source: Path, header: Header, type: str, allow_requantize: bool) -> None:
+def check_source(source: Path, type: str, *, allow_requantize: bool = False) -> Header:
+    """The header of a file that can be quantised to `type`. Raises UsageError where it cannot, ModelError where it is
+    no model at all."""
+    header = read_header(source)
     if header.metadata.get("general.type") == "adapter":
         raise UsageError(f"{source} is an adapter, not a model", "quantise the model that it stands on")
     if type == "MXFP4_MOE" and not header.metadata.get(f"{header.architecture}.expert_count"):
@@ -164,20 +153,38 @@ def _check_source(source: Path, header: Header, type: str, allow_requantize: boo
         )
     # The experts of gpt-oss are published in MXFP4; this type leaves them as they are.
     kept = {"MXFP4"} if type == "MXFP4_MOE" else set()
-    quantised = [name for name in header.weights_by_type if _is_quantised(name) and name not in kept]
+    quantised = sorted({tensor.type for tensor in header.tensors} - _NOT_QUANTISED - kept)
     if quantised and not allow_requantize:
         raise UsageError(
-            f"{source.name} is quantised already ({quantised[0]}); quantising it again adds its errors to the new ones",
+            f"{source.name} is quantised already ({', '.join(quantised)}); again would add new errors to its own",
             "take the F16 or BF16 file of this model; --allow-requantize does it all the same",
         )
+    return header
 
 
-def _is_quantised(tensor_type: str) -> bool:
-    return tensor_type not in _NOT_QUANTISED and not tensor_type.startswith("type ")
+def stand_ins(header: Header, type: str) -> StandIns | None:
+    """What a model quantised to `type` holds in other types. None where everything fitted."""
+    if type in _BLOCK_32:
+        return None
+    found = [tensor for tensor in header.tensors if _does_not_fit(tensor) and tensor.type in _STAND_INS]
+    if not found:
+        return None
+    share = sum(math.prod(tensor.shape) for tensor in found) / header.parameters
+    return StandIns(share, tuple(sorted({tensor.type for tensor in found})), found[0].shape[0])
+
+
+def bits_per_weight(header: Header) -> float:
+    """The mean over all weights in the file."""
+    return 8 * sum(tensor.bytes for tensor in header.tensors) / max(header.parameters, 1)
+
+
+def _does_not_fit(tensor: Tensor) -> bool:
+    return len(tensor.shape) > 1 and tensor.shape[0] % _BLOCK != 0
 
 
 def _check_disk(target: Path, header: Header, type: str) -> None:
-    needed = size_bytes(type, header.parameters, _widths(header)) + _SPARE_BYTES
+    growth = 1 if type in _BLOCK_32 or not any(map(_does_not_fit, header.tensors)) else _STAND_IN_GROWTH
+    needed = int(header.parameters * TYPES[type].bits * growth / 8) + _SPARE_BYTES
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(target.parent).free
@@ -214,10 +221,6 @@ def _checked(partial: Path, source: Header, type: str) -> Header:
     if parts == 1 and written.parameters != source.parameters:
         raise ModelError(f"{written.parameters:,} of {source.parameters:,} weights were written")
     return written
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(order: Mapping[str, Any], source: Path, say: Say) -> None:

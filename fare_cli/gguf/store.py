@@ -8,47 +8,100 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder, data_folder
 from fare_cli.gguf.catalog import catalog
+from fare_cli.gguf.notes import read_notes
+from fare_cli.gguf.split import complete_parts, is_later_part, model_name, part_paths
 
 _SUFFIX = ".gguf"
 
 
 class ModelFile(NamedTuple):
-    """A model that is here: where it lies, what people call it, and the checksum of its bytes."""
+    """A model that is here: where it lies, what people call it, and the checksum of its bytes.
+
+    `path` is the first file of a split model. `adapter` is the LoRA adapter that is judged with on top of it: then
+    `name` is the adapter's, `path` and `sha256` are its base's.
+    """
 
     path: Path
     name: str
     sha256: str
+    adapter: Path | None = None
+
+    @property
+    def installed_file(self) -> Path:
+        """The file that `name` stands for, beside which its notes and prompts lie: the adapter, or the model."""
+        return self.adapter or self.path
 
 
 def models_folder() -> Path:
-    """The folder of installed models; may not exist yet. A GGUF file put there is installed under its stem."""
+    """The folder of installed models; may not exist yet. A GGUF file put there is installed under its `model_name`."""
     return data_folder() / "models"
 
 
 def installed_models() -> dict[str, Path]:
-    """The installed model files by name, sorted."""
+    """The installed model files by name, sorted; of a split model the first file."""
     try:
         paths = [path for path in models_folder().iterdir() if path.suffix == _SUFFIX and path.is_file()]
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ModelError(f"the models folder {models_folder()} cannot be read: {error.strerror}") from None
-    return {path.stem: path for path in sorted(paths) if not path.name.startswith(".")}
+    found: dict[str, Path] = {}
+    # Whole models first: a split one of the same name goes by the name of its file.
+    for path in sorted(paths, key=lambda path: (model_name(path) != path.stem, path)):
+        if not path.name.startswith(".") and not is_later_part(path):
+            found[path.stem if model_name(path) in found else model_name(path)] = path
+    return dict(sorted(found.items()))
 
 
 def resolve_model(name_or_path: str | Path | None = None) -> ModelFile:
     """The model meant by an installed model's name or a GGUF file's path; None means the only one installed.
 
+    An installed adapter is resolved to its base, with the adapter on top. The checksum of a split model is the SHA-256
+    over the checksums of its files in order, each in hex and with a line end: what
+    `sha256sum NAME-*.gguf | sed 's/ .*//' | sha256sum` prints.
+
     Raises ModelError with the command that helps, where there is no such model or the choice is open.
     """
     path = _find(name_or_path).absolute()
-    return ModelFile(path, path.stem, file_sha256(path))
+    base = read_notes(path).base if path.parent == models_folder() else None
+    if base is None:
+        return ModelFile(path, _name(path), model_sha256(path))
+    below = base_of(path, base)
+    return ModelFile(below, _name(path), model_sha256(below), adapter=path)
+
+
+def find_installed(name: str) -> Path:
+    """The (first) file of the installed model `name`. Raises ModelError where none is, a path included."""
+    found = installed_models().get(name)
+    if found is not None:
+        return found
+    near = difflib.get_close_matches(name, installed_models(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "fare models list shows them by name"
+    raise ModelError(f"no model is installed as {name}", hint)
+
+
+def base_of(adapter: Path, base: str) -> Path:
+    """The file of the installed model `base` that an adapter stands on. Raises ModelError if it cannot be that."""
+    found = installed_models().get(base)
+    name = _name(adapter)
+    if found is None:
+        hint = f"fare models pull {base}" if base in catalog() else f"fare models import FILE --name {base}"
+        raise ModelError(f"{name} is an adapter for {base}, which is not installed", f"get it with: {hint}")
+    if read_notes(found).base is not None:
+        raise ModelError(f"{name} is an adapter for {base}, which is an adapter itself", "install it on a whole model")
+    return found
+
+
+def _name(path: Path) -> str:
+    installed = {file: name for name, file in installed_models().items()} if path.parent == models_folder() else {}
+    return installed.get(path, model_name(path))
 
 
 def _find(name_or_path: str | Path | None) -> Path:
@@ -60,7 +113,7 @@ def _find(name_or_path: str | Path | None) -> Path:
         return installed[name]
     path = Path(name_or_path).expanduser()
     if path.is_file():
-        return path
+        return part_paths(path)[0]
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not a model file", "name the GGUF file in it")
     if name in catalog():
@@ -81,12 +134,45 @@ def _only(installed: dict[str, Path]) -> Path:
     raise ModelError(f"several models are installed: {names}", "choose with --model NAME, or set FARE_MODEL")
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hex; computed once (1 to 3 s a gigabyte), then remembered by path, size and time."""
+def catalog_sha256(name: str) -> str | None:
+    """The checksum of the model of this name in the catalog; None where it has none, or is not there."""
+    entry = catalog().get(name)
+    return entry.sha256 if entry else None
+
+
+def find_same(sizes: list[int], digest: Callable[[], str]) -> Iterator[str]:
+    """The names of installed models whose files have these sizes in bytes and together this checksum.
+
+    `digest` is asked for only where the sizes match.
+    """
+    for name, path in installed_models().items():
+        with contextlib.suppress(OSError):
+            if [part.stat().st_size for part in part_paths(path)] == sizes and model_sha256(path) == digest():
+                yield name
+
+
+def model_sha256(path: Path, *, again: bool = False) -> str:
+    """The checksum of the model in a file and its other parts, as `resolve_model` says; `again` as in `file_sha256`."""
+    digests = [file_sha256(part, again=again) for part in complete_parts(path)]
+    return parts_sha256(digests)
+
+
+def parts_sha256(digests: list[str]) -> str:
+    """The checksum of a model from those of its files in order."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+
+
+def file_sha256(path: Path, *, again: bool = False) -> str:
+    """The SHA-256 of a file in hex; computed once (1 to 3 s a gigabyte), then remembered by path, size and time.
+
+    `again` reads the file whatever is remembered. Raises ModelError if it cannot be read.
+    """
     try:
         before = path.stat()
         key = [before.st_size, before.st_mtime_ns]
-        remembered = _remembered().get(str(path.absolute()))
+        remembered = None if again else _remembered().get(str(path.absolute()))
         if isinstance(remembered, list) and len(remembered) == 3 and remembered[:2] == key:
             return str(remembered[2])
         with path.open("rb") as file:
@@ -98,6 +184,13 @@ def file_sha256(path: Path) -> str:
     if [after.st_size, after.st_mtime_ns] == key:
         _remember(path, [*key, digest])
     return digest
+
+
+def remember_sha256(path: Path, digest: str) -> None:
+    """Keeps the checksum of a file that was just written, so that it need not be read for it."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        _remember(path, [status.st_size, status.st_mtime_ns, digest])
 
 
 def _digests_file() -> Path:

@@ -18,21 +18,10 @@ from fare_cli.run.files import OutputFile
 from fare_cli.run.journal import Journal, peek_headers
 from fare_cli.run.lines import InputDigest, check_inputs, count_lines, is_pipe
 from fare_cli.run.progress import Pace, ProgressSnapshot
-from fare_cli.run.reader import InputPlan, Item, items_of, read_items
-from fare_cli.run.stream import Judging, Steps, judge_records
+from fare_cli.run.reader import InputPlan, Item, read_items
+from fare_cli.run.stream import Judging, Steps
 from fare_cli.run.summary import Counts, Summary
 from fare_cli.verdicts import Verdict
-
-__all__ = [
-    "InputPlan",
-    "Outcome",
-    "ProgressSnapshot",
-    "RunPlan",
-    "items_of",
-    "judge_records",
-    "read_items",
-    "run",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,8 @@ class Judging:
     def verdicts(self, items: Iterable[Item]) -> Generator[Verdict]:
         """The verdict of every item, in order, as soon as those before it are there.
 
-        With a ReadAhead nothing is waited for while records are under way. Raises InputError where the items end in
-        one, after the verdicts on those before it.
+        Closing the generator cancels the asks that are under way. With a ReadAhead nothing is waited for while records
+        are under way. Raises InputError where the items end in one, after the verdicts on those before it.
         """
         source = iter(items)
         if isinstance(items, ReadAhead):
@@ -260,10 +260,3 @@ class Judging:
                     "judge": self._identity.fingerprint,
                 }
             )
-
-
-def judge_records(
-    items: Iterable[Item], task: Steps, backend: Backend, *, identity: JudgeIdentity, journal: Journal | None = None
-) -> Generator[Verdict]:
-    """Verdicts on `items` in their order, streaming. Closing the generator cancels the asks that are under way."""
-    return Judging(task, lambda: backend, identity, journal=journal).verdicts(items)

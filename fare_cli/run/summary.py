@@ -45,6 +45,7 @@ class Counts:
     own_contract: int = 0
     forced: int = 0
     truncated: int = 0
+    reasoning_truncated: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
     invalid_kinds: Counter[str] = field(default_factory=Counter)
@@ -67,6 +68,7 @@ class Counts:
         self.own_contract += verdict.contract == "own"
         self.forced += any(judgment.forced for judgment in verdict.judgments)
         self.truncated += any(judgment.truncated for judgment in verdict.judgments)
+        self.reasoning_truncated += any(judgment.reasoning_truncated for judgment in verdict.judgments)
         has_reference = (verdict.record or {}).get("reference") is not None
         self.with_reference += has_reference
         self.without_reference += not has_reference

@@ -53,8 +53,10 @@ def check_options(task: str, options: JudgingOptions) -> None:
         raise UsageError(f"--temperature {options.temperature}: must be 0 or more")
     if options.max_tokens < 1:
         raise UsageError(f"--max-tokens {options.max_tokens}: must be 1 or more")
-    if options.votes > 1 and options.mode == "direct":
-        raise UsageError("--votes above 1 needs --mode critique", "direct votes would all be the same")
+    if options.reasoning_tokens is not None and options.reasoning_tokens < 1:
+        raise UsageError(f"--reasoning-tokens {options.reasoning_tokens}: must be 1 or more")
+    if options.votes > 1 and not options.generates:
+        raise UsageError("--votes above 1 needs --mode critique or --reasoning", "direct votes would all be the same")
     if options.votes > 1 and options.temperature == 0:
         raise UsageError("--votes above 1 needs a --temperature above 0", "without it all votes are the same; try 0.7")
     if task != "pairwise" or not options.tie:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from fare_cli.asks import Ask, Direct, Judgment, Message, Reply, Sampling
+from fare_cli.asks import Ask, Direct, Judgment, Message, Reasoning, Reply, Sampling, Script
 from fare_cli.errors import RecordError
 from fare_cli.identity import JudgingOptions
 from fare_cli.prompting import Contract, TaskPrompt
@@ -87,10 +87,12 @@ def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options
 
 def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: JudgingOptions) -> Ask:
     labels = tuple(branch.labels)
+    reasoning = None if options.reasoning == "off" else Reasoning(options.reasoning, options.thinking_tokens)
+    script: Script = Judgment(MARKER, labels, options.max_tokens, reasoning)
     if options.mode == "direct":
-        return Ask(f"{branch.name}/{vote}", messages, Direct(MARKER, labels))
-    sampling = Sampling(options.temperature, _seed(options, vote, messages))
-    return Ask(f"{branch.name}/{vote}", messages, Judgment(MARKER, labels, options.max_tokens), sampling)
+        script = Direct(MARKER, labels, reasoning)
+    sampling = Sampling(options.temperature, _seed(options, vote, messages)) if options.generates else Sampling()
+    return Ask(f"{branch.name}/{vote}", messages, script, sampling)
 
 
 def _seed(options: JudgingOptions, vote: int, messages: tuple[Message, ...]) -> int:
@@ -141,6 +143,8 @@ def judgements(
                 means=means[label] if means else label,
                 probabilities=probabilities(logs),
                 margin=logs[label] - max(others) if others else None,
+                reasoning=reply.reasoning or None,
+                reasoning_truncated=reply.reasoning_truncated,
                 critique=_critique(reply),
                 forced=reply.forced,
                 truncated=reply.truncated,

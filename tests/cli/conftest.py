@@ -53,3 +53,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.engine.tiny_models import write_qwen3
 
     return write_qwen3(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def too_large_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a context of 2^28 tokens, whose cache would take more than 100 GB."""
+    path = tmp_path_factory.mktemp("model") / "large.gguf"
+    content = tiny_model.read_bytes()
+    key = b"qwen3.context_length"
+    # The key, the type of the value (4, 32 bits without a sign), the value.
+    begin = content.index(key) + len(key) + 4
+    path.write_bytes(content[:begin] + (1 << 28).to_bytes(4, "little") + content[begin + 4 :])
+    return path

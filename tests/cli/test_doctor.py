@@ -48,6 +48,29 @@ def test_a_machine_with_a_model_can_judge(smollm2_path: Path) -> None:
     assert checks["decode"]["values"]["tokens"] == 10
 
 
+def test_the_plan_is_that_of_the_settings_in_force(smollm2_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARE_SLOTS", "3")
+    monkeypatch.setenv("FARE_CTX", "2048")
+    monkeypatch.setenv("FARE_KV_TYPE", "q8_0")
+    _, checks = _checks("--model", str(smollm2_path))
+    plan = checks["plan"]["values"]
+    assert (plan["slots"], plan["ctx"], plan["kv_type"]) == (3, 2048, "q8_0")
+    assert plan["weights_bytes"] == 96_576_768
+    assert plan["kv_bytes"] == plan["cells"] * 23_040 * 17 // 32
+    assert "0.10" in checks["plan"]["message"]
+
+
+def test_a_model_that_does_not_fit_is_a_problem_and_is_not_loaded(tmp_path: Path, too_large_model: Path) -> None:
+    code, checks = _checks("--model", str(too_large_model))
+    assert code == 0, "with the context that fare chooses it fits"
+    (tmp_path / "work" / "fare.toml").write_text("ctx = 200_000_000")
+    code, checks = _checks("--model", str(too_large_model))
+    assert code == 5
+    assert checks["plan"]["status"] == "problem"
+    assert "--ctx" in checks["plan"]["hint"]
+    assert "decode" not in checks
+
+
 def test_without_a_model_the_exit_code_is_5_and_the_command_is_named() -> None:
     code, said = _doctor()
     assert code == 5
@@ -67,16 +90,29 @@ def test_a_cut_off_model_is_found_without_a_crash(tmp_path: Path, smollm2_path: 
 
 
 def test_a_model_that_llama_cpp_refuses_is_found(tmp_path: Path, smollm2_path: Path) -> None:
-    path = tmp_path / "odd.gguf"
-    shutil.copy(smollm2_path, path)
-    with path.open("r+b") as file:
-        start = file.read(1000).index(b"llama")
-        file.seek(start)
-        file.write(b"xlama")
-    code, checks = _checks("--model", str(path))
+    code, checks = _checks("--model", str(_with(smollm2_path, tmp_path, b"blk.7.ffn_norm", b"blk.7.ffn_nurm")))
     assert code == 5
+    assert checks["plan"]["status"] == "ok"
     assert checks["decode"]["status"] == "problem"
     assert "cannot load" in checks["decode"]["message"]
+
+
+def test_a_model_whose_size_cannot_be_told_is_a_problem(tmp_path: Path, smollm2_path: Path) -> None:
+    code, checks = _checks("--model", str(_with(smollm2_path, tmp_path, b"llama", b"xlama")))
+    assert code == 5
+    assert "context length" in checks["plan"]["message"]
+    assert "decode" not in checks
+
+
+def _with(model: Path, folder: Path, old: bytes, new: bytes) -> Path:
+    """A copy of a model with the first occurrence of some bytes replaced."""
+    path = folder / "odd.gguf"
+    shutil.copy(model, path)
+    with path.open("r+b") as file:
+        start = file.read(4_000_000).index(old)
+        file.seek(start)
+        file.write(new)
+    return path
 
 
 def test_settings_are_shown_with_their_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

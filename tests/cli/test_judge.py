@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import resource
 import signal
 import stat
@@ -20,6 +21,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from fare_cli.cli.console import Console
+from fare_cli.cli.judge import say_idle_gpu
 from fare_cli.verdicts import verdict_schema
 from tests.cli.conftest import PROGRAM, Fare, environment
 
@@ -123,6 +126,41 @@ def test_no_resume_asks_everything_again(judge: Judge, tmp_path: Path) -> None:
     assert "4 asked of the model, 0 taken" in judge("pairwise", "in.jsonl", "-o", "out.jsonl", "--no-resume").stderr
 
 
+def test_a_run_that_thinks_is_resumed_and_another_limit_is_another_judge(judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(pairs(4)))
+    thinks = ("pairwise", "in.jsonl", "-o", "out.jsonl", "--reasoning", "medium", "--reasoning-tokens", "3")
+    first = judge(*thinks)
+    assert first.returncode == 0, first.stderr
+    assert "reasoning: closed at its limit in" in first.stderr
+    written = (tmp_path / "out.jsonl").read_bytes()
+    for verdict in verdicts(written.decode()):
+        jsonschema.validate(verdict, verdict_schema())
+    again = judge(*thinks)
+    assert "0 asked of the model, 8 taken from the journal" in again.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == written
+    counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())["counts"]
+    assert 0 < counts["reasoning_truncated"] <= 4
+    assert judge(*thinks[:-1], "4").returncode == 2
+
+
+def test_reasoning_is_shown_apart_from_the_answer(judge: Judge) -> None:
+    options = ("--mode", "critique", "--max-tokens", "8", "--reasoning", "low", "--reasoning-tokens", "12")
+    done = judge("pairwise", "-", "--explain", "1", *options, stdin=lines(pairs(1)))
+    assert done.returncode == 0, done.stderr
+    assert "⟦<think>⟧\n" in done.stdout
+    assert "--- reasoning ---" in done.stdout
+    assert "reasoning_truncated" in done.stdout
+    planned = judge("pairwise", "-", "--dry-run", *options, stdin=lines(pairs(1)))
+    assert "--max-tokens 8 and --reasoning low (12 tokens)" in planned.stdout
+
+
+def test_a_model_without_reasoning_is_refused_by_name(fare: Fare, smollm2_path: Path) -> None:
+    done = fare("judge", "verify", "-", "--model", smollm2_path, "--reasoning", "low", stdin=lines([RECORDS["verify"]]))
+    assert done.returncode == 2
+    assert "--reasoning low" in done.stderr
+    assert "hint:" in done.stderr
+
+
 def test_a_journal_serves_stdout_too(judge: Judge, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(pairs(2)))
     first = judge("pairwise", "in.jsonl", "--journal", "replies.jsonl")
@@ -211,7 +249,7 @@ def test_own_prompts_are_not_called_fares_own(judge: Judge, tmp_path: Path) -> N
     shutil.copytree(ROOT / "prompts", tmp_path / "mine")
     done = judge("verify", "-", "--prompts", "mine", stdin=lines([RECORDS["verify"]]))
     assert done.returncode == 0, done.stderr
-    assert "prompts:" not in done.stderr
+    assert "prompts: from mine" in done.stderr
 
 
 def test_verbose_shows_engine_options_and_each_invalid_record(judge: Judge) -> None:
@@ -245,7 +283,7 @@ def test_dry_run_counts_and_leaves_nothing_behind(judge: Judge, tmp_path: Path) 
     assert records == "records: 5, 1 invalid"
     assert asks == "asks: 8"
     assert tokens.endswith("(in.jsonl, line 4)")
-    assert memory.startswith("memory: ")
+    assert re.fullmatch(r"memory: [\d.]+ GB: weights [\d.]+, cache [\d.]+, work space [\d.]+", memory)
     assert "for each 100 tokens of critique" in when
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
@@ -258,6 +296,35 @@ def test_a_record_that_does_not_fit_is_invalid_with_the_numbers(judge: Judge) ->
     assert (first["status"], first["error"]["kind"]) == ("invalid", "too_long")
     assert "2048" in first["error"]["message"]
     assert second["status"] == "ok"
+
+
+def test_a_model_that_does_not_fit_is_refused_with_what_would(fare: Fare, too_large_model: Path) -> None:
+    common = ("judge", "verify", "-", "--model", too_large_model, "--mode", "direct")
+    done = fare(*common, "--ctx", "200000000", stdin=lines([RECORDS["verify"]]))
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {too_large_model} does not fit: it takes ")
+    assert "of memory is free" in error
+    ctx = re.search(r"what would fit: --ctx (\d+)", hint)
+    assert ctx
+    assert 4096 < int(ctx[1]) < 200_000_000
+    fits = fare(*common, "--ctx", "4096", "--kv-type", "q8_0", stdin=lines([RECORDS["verify"]]))
+    assert fits.returncode == 0, fits.stderr
+
+
+def test_an_idle_gpu_is_said_first_with_the_command_that_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "kfd").touch()
+    say_idle_gpu(Console(quiet=False, verbose=False), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("warning: the AMD GPU of this machine lies idle")
+    assert "pip install" in lines[1]
+    say_idle_gpu(Console(quiet=True, verbose=False), tmp_path)
+    say_idle_gpu(Console(quiet=False, verbose=False), tmp_path / "another")
+    assert capsys.readouterr().err == ""
 
 
 def test_profile_says_where_the_time_went(judge: Judge, tmp_path: Path) -> None:

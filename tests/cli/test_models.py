@@ -56,7 +56,20 @@ def test_the_list_as_json_says_what_is_installed(home: Path) -> None:
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
     result = CliRunner().invoke(models_app, ["show", "smollm2" if by == "name" else str(installed), "--json"])
-    assert json.loads(result.stdout) == {
+    shown = json.loads(result.stdout)
+    memory = shown.pop("memory")
+    assert [(row["ctx"], row["kv_type"]) for row in memory] == [
+        (4096, "f16"),
+        (4096, "q8_0"),
+        (8192, "f16"),
+        (8192, "q8_0"),
+    ]
+    # 30 layers of 3 heads of 64 values, keys and values, in 2 bytes each.
+    assert memory[0]["cache_bytes"] == 4096 * 30 * 3 * 64 * 2 * 2
+    types = shown.pop("tensor_types")
+    assert list(types) == ["Q4_1", "Q8_0", "F32"]
+    assert sum(types.values()) == pytest.approx(1)
+    assert shown == {
         "name": "smollm2",
         "path": str(installed),
         "bytes": 98_362_432,
@@ -65,13 +78,23 @@ def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
         "quantisation": "Q4_1",
         "context": 8192,
         "parameters": 134_515_008,
+        "parts": [],
+        "adapter": None,
+        "template": "chatml",
+        "licence": "Apache-2.0",
+        "source": None,
+        "prompts": dict.fromkeys(("pairwise", "step", "verify", "score"), "fare"),
+        "decoding": {},
+        "quantisation_check": None,
     }
 
 
 def test_show_for_people_has_the_same(installed: Path) -> None:
     lines = CliRunner().invoke(models_app, ["show", "smollm2"]).stdout.splitlines()
-    shown = dict(line.split(maxsplit=1) for line in lines)
+    shown = {line[:13].strip(): line[13:].strip() for line in lines}
     assert (shown["architecture"], shown["quantisation"], shown["context"]) == ("llama", "Q4_1", "8192")
+    assert shown["tensor types"] == "Q4_1 78.9%, Q8_0 21.0%, F32 0.0%"
+    assert "one ask of 8,192 tokens" in shown["memory"]
     assert shown["sha256"] == catalog()["smollm2"].sha256
 
 

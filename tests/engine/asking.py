@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from fare_cli.asks import Ask, Direct, Free, Given, Judgment, Message, Piece, Reply, Sampling, Script
-from fare_cli.engine.admission import EXTRA_SEQUENCES
 from fare_cli.engine.engine import Engine
-from fare_cli.engine.native import Context, ContextParams, Model
-from fare_cli.engine.options import EngineOptions
-from fare_cli.engine.sizing import Layout
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams, EngineOptions
+from fare_cli.engine.sequences import EXTRA_SEQUENCES
+from fare_cli.engine.sizing import Layout, TunedLayout
+from fare_cli.engine.slot import Slot
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
+from fare_cli.gguf.memory import MemoryPlan
 
 PAIR = (" [A]", " [B]")
 STEPS = tuple(f" {number}" for number in range(-1, 24))
@@ -46,23 +48,31 @@ def pairs(count: int, script: Script) -> list[list[Ask]]:
     return groups
 
 
-def layout(*, slots: int, unified: bool = False, ctx: int = 1024, even: bool = False, flash: bool = True) -> Layout:
+def layout(
+    *,
+    slots: int,
+    unified: bool = False,
+    ctx: int = 1024,
+    even: bool = False,
+    flash: bool = True,
+    cells: int | None = None,
+) -> Layout:
     sequences = slots + EXTRA_SEQUENCES
     params = ContextParams(
-        cells=ctx * sequences,
+        cells=cells or ctx * sequences,
         sequences=sequences,
         batch=512,
-        outputs=max(64, slots + 1),
+        outputs=max(64, sequences),
         unified=unified,
         flash=flash,
         threads=2,
     )
-    return Layout(params, slots, ctx, even)
+    return Layout(params, slots, ctx, even, gpu_layers=0, plan=MemoryPlan(0, 0, 0, 0))
 
 
 @contextlib.contextmanager
 def engine(path: Path, shape: Layout) -> Iterator[Engine]:
-    opened = Engine(path, EngineOptions(gpu_layers=0), layout=shape)
+    opened = Engine(path, EngineOptions(gpu_layers=0), layout=TunedLayout(shape))
     try:
         yield opened
     finally:
@@ -83,6 +93,38 @@ def run(opened: Engine, groups: Sequence[Sequence[Ask]]) -> dict[str, Reply]:
 def run_once(path: Path, shape: Layout, groups: Sequence[Sequence[Ask]]) -> dict[str, Reply]:
     with engine(path, shape) as opened:
         return run(opened, groups)
+
+
+_CRITIQUE = Judgment("Verdict:", PAIR, 1000)
+
+
+class Turn:
+    """A turn that is given its words instead of a model's choices."""
+
+    def __init__(self, model: Model, script: Judgment | Direct = _CRITIQUE) -> None:
+        self.model = model
+        self.template = ChatTemplate(model)
+        self.turns = Turns(model, self.template)
+        job = self.turns.job(ask("q", "Which?", "One. Two.", script))
+        self.slot = Slot(job, 0, len(job.tokens), [])
+        self.end = next(token for token in range(model.vocabulary_size) if model.is_end(token))
+
+    def say(self, tokens: list[int]) -> Reply | None:
+        reply = None
+        for token in tokens:
+            reply = self.turns.take(self.slot, token)
+        return reply
+
+    def text(self, text: str) -> list[int]:
+        return self.model.tokenize(text, special=True)
+
+    def shown(self, tokens: Sequence[int]) -> str:
+        return b"".join(self.model.piece(t, special=True) for t in tokens).decode()
+
+    @property
+    def leads(self) -> list[tuple[str, bool]]:
+        """What is to be fed before each reading that is due, as text, and whether the turn is over."""
+        return [(self.shown(lead), final) for _, lead, final in self.turns.to_read]
 
 
 class Reference:
@@ -110,10 +152,15 @@ class Reference:
             rows.append(row.astype(np.float64))
         return rows
 
+    def _prompt(self, question: Ask) -> list[int]:
+        script = question.script
+        reasoning = script.reasoning if isinstance(script, Direct | Judgment) else None
+        return self._template.prompt(question.messages, reasoning.effort if reasoning else None).tokens
+
     def direct(self, question: Ask, behind: Sequence[int] = ()) -> dict[str, float]:
-        """Label log-probabilities, by the whole label paths and nothing of the trie."""
+        """Label log-probabilities, by the whole label paths and nothing of the trie; `behind` follows the prompt."""
         assert isinstance(question.script, Direct | Judgment)
-        prompt = [*self._template.prompt(question.messages).tokens, *self._template.opening, *behind]
+        prompt = [*self._prompt(question), *behind]
         marker, choice = self._turns._choice(question.script.marker, question.script.labels)
         scores = {}
         for label, path in choice.paths.items():
@@ -135,23 +182,30 @@ class Reference:
 
     def given(self, question: Ask) -> float:
         assert isinstance(question.script, Given)
-        prompt = [*self._template.prompt(question.messages).tokens, *self._template.opening]
+        prompt = self._template.prompt(question.messages).tokens
         text = self._template.plain(question.script.text)
         rows = self._rows([*prompt, *text], len(text) + 1)
         return float(sum(row[t] - np.logaddexp.reduce(row) for row, t in zip(rows, text, strict=False)))
 
     def greedy(self, question: Ask, count: int) -> str:
         """What the model writes greedily, each token from a fresh cache; special tokens left out."""
-        tokens = list(self._template.prompt(question.messages).tokens)
-        text = b""
+        return self.text(self.greedy_tokens(question, count))
+
+    def greedy_tokens(self, question: Ask, count: int, behind: Sequence[int] = ()) -> list[int]:
+        tokens: list[int] = []
         for _ in range(count):
-            (row,) = self._rows(tokens, 1)
+            (row,) = self._rows([*self._prompt(question), *behind, *tokens], 1)
             best = int(np.argmax(row))
             if self._model.is_end(best):
                 break
-            text += self._model.piece(best)
             tokens.append(best)
-        return text.decode(errors="replace")
+        return tokens
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return b"".join(map(self._model.piece, tokens)).decode(errors="replace")
+
+    def tokens(self, text: str) -> list[int]:
+        return self._model.tokenize(text, special=True)
 
 
 __all__ = [
@@ -162,6 +216,7 @@ __all__ = [
     "Given",
     "Judgment",
     "Reference",
+    "Turn",
     "ask",
     "engine",
     "layout",

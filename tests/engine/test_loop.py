@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,25 @@ def test_direct_judgments_equal_a_plain_computation(
     reference = Reference(tiny(family))
     for question in (question for group in groups for question in group):
         assert_close(replies[question.id], reference.direct(question))
+    reference.close()
+
+
+@pytest.mark.parametrize("unified", [False, True], ids=["streams", "unified"])
+def test_prompts_longer_than_a_window_and_a_piece_are_read_right(tiny: Callable[[str], Path], unified: bool) -> None:
+    """In streams the windowed layers of gpt-oss keep 768 cells; trunks and branches overwrite what left the window."""
+    question = "What is the answer to the question of the user? " * 26
+    groups = [
+        [
+            ask(f"{number}{order}", question + str(number), answers, DIRECT)
+            for order, answers in (("ab", "1 2"), ("ba", "2 1"))
+        ]
+        for number in range(3)
+    ]
+    replies = run_once(tiny("gpt-oss"), layout(slots=3, unified=unified, ctx=2048), groups)
+    reference = Reference(tiny("gpt-oss"))
+    for one in (one for group in groups for one in group):
+        assert replies[one.id].prompt_tokens > 1100
+        assert_close(replies[one.id], reference.direct(one))
     reference.close()
 
 
@@ -141,15 +161,11 @@ def test_a_prompt_that_does_not_fit_says_so_with_numbers(tiny: Callable[[str], P
 def test_a_small_unified_cache_never_runs_full(tiny: Callable[[str], Path]) -> None:
     """The cells hold two or three asks while twelve slots are free: the ledger must make the others wait."""
     shape = layout(slots=12, unified=True, ctx=900)
-    small = shape.__class__(shape.context.__class__(**{**_fields(shape.context), "cells": 2048}), 12, 900, False)
+    small = replace(shape, context=replace(shape.context, cells=2048))
     groups = pairs(12, Judgment("Verdict:", PAIR, 100))
     replies = run_once(tiny("qwen3"), small, groups)
     assert len(replies) == 24
     assert all(reply.error is None for reply in replies.values())
-
-
-def _fields(params: object) -> dict[str, object]:
-    return {name: getattr(params, name) for name in params.__slots__}  # type: ignore[attr-defined]
 
 
 def test_cancelled_asks_are_not_answered_and_leave_nothing_behind(tiny: Callable[[str], Path]) -> None:

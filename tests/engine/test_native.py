@@ -11,7 +11,8 @@ import llama_cpp
 import pytest
 
 from fare_cli.engine import native
-from fare_cli.engine.native import Context, ContextParams, Model
+from fare_cli.engine.native import Context, Model
+from fare_cli.engine.options import ContextParams
 from fare_cli.errors import ModelError
 
 
@@ -35,7 +36,15 @@ def test_the_list_of_symbols_is_complete() -> None:
     used = {word.split("(")[0].rstrip(".,)") for word in source.replace("[", " ").split() if "llama_cpp." in word}
     names = {part for word in used for part in word.split("llama_cpp.")[1:]}
     names = {"".join(c for c in name.split(".")[0] if c.isalnum() or c == "_") for name in names}
-    assert names - set(native.SYMBOLS) - {"__version__", "llama_token"} == set()
+    assert names - set(native.SYMBOLS) - {"__version__", "_ggml", "llama_token"} == set()
+
+
+def test_ggml_has_every_function_that_lists_devices() -> None:
+    assert all(hasattr(native.libggml, name) for name in native._DEVICE_FUNCTIONS)
+
+
+def test_a_build_without_gpu_support_lists_no_gpu() -> None:
+    assert native.devices() == [] or native.build_info()["gpu_offload"]
 
 
 def test_a_sequence_out_of_range_is_an_exception(context: Context) -> None:
@@ -43,6 +52,14 @@ def test_a_sequence_out_of_range_is_an_exception(context: Context) -> None:
         context.decode([1], [0], [4], [True])
     with pytest.raises(ValueError, match="out of range"):
         context.branch(0, 4)
+
+
+def test_fewer_output_rows_than_sequences_are_an_exception(tiny: Callable[[str], Path]) -> None:
+    model = Model(tiny("qwen3"), gpu_layers=0)
+    params = ContextParams(cells=1024, sequences=4, batch=64, outputs=3, unified=True, flash=True, threads=1)
+    with pytest.raises(ValueError, match="output rows"):
+        Context(model, params)
+    model.close()
 
 
 def test_too_many_rows_are_an_exception(context: Context) -> None:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fare_cli.asks import Ask, Direct
+from fare_cli.engine.sequences import DEPTH
 from fare_cli.engine.slot import Job
-from fare_cli.engine.trunk import DEPTH, EVEN_PIECE, WORTH_TOKENS, Branch, plan
+from fare_cli.engine.trunk import EVEN_PIECE, WORTH_TOKENS, Branch, plan
 
 
 def job(name: str, tokens: list[int], rows: int = 1) -> Job:

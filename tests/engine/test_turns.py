@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fare_cli.asks import Ask, Judgment, Message, Piece, Reply
+from fare_cli.asks import Ask, Judgment, Message, Piece
 from fare_cli.engine.native import Model
-from fare_cli.engine.slot import Slot
-from fare_cli.engine.template import ChatTemplate
-from fare_cli.engine.turns import Turns
-from tests.engine.asking import DIRECT, PAIR, Reference, ask, layout, run_once
-
-
-class Turn:
-    """A turn that is given its words instead of a model's choices."""
-
-    def __init__(self, model: Model, max_tokens: int = 1000) -> None:
-        self.model = model
-        self.template = ChatTemplate(model)
-        self.turns = Turns(model, self.template)
-        job = self.turns.job(ask("q", "Which?", "One. Two.", Judgment("Verdict:", PAIR, max_tokens)))
-        self.slot = Slot(job, 0, len(job.tokens), [])
-        self.end = next(token for token in range(model.vocabulary_size) if model.is_end(token))
-
-    def say(self, tokens: list[int]) -> Reply | None:
-        reply = None
-        for token in tokens:
-            reply = self.turns.take(self.slot, token)
-        return reply
-
-    def text(self, text: str) -> list[int]:
-        return self.model.tokenize(text, special=True)
-
-    @property
-    def leads(self) -> list[tuple[bytes, bool]]:
-        """What is to be fed before each reading that is due, as text, and whether the turn is over."""
-        return [
-            (b"".join(self.model.piece(t, special=True) for t in lead), final) for _, lead, final in self.turns.to_read
-        ]
+from tests.engine.asking import DIRECT, PAIR, Reference, Turn, layout, run_once
 
 
 @pytest.fixture
@@ -50,17 +19,10 @@ def smol(smollm2_path: Path) -> Iterator[Model]:
     model.close()
 
 
-@pytest.fixture
-def harmony(tiny: Callable[[str], Path]) -> Iterator[Model]:
-    model = Model(tiny("gpt-oss"), gpu_layers=0)
-    yield model
-    model.close()
-
-
 def test_labels_are_read_at_every_line_that_starts_with_the_marker(smol: Model) -> None:
     turn = Turn(smol)
     turn.say(turn.text("Explanation: fine.\nVerdict: [A]\nNo, wait.\nVerdict: [B]"))
-    assert turn.leads == [(b":", False), (b":", False)]
+    assert turn.leads == [(":", False), (":", False)]
     assert turn.slot.read_at == len("Explanation: fine.\nVerdict: [A]\nNo, wait.\nVerdict:")
 
 
@@ -77,30 +39,30 @@ def test_a_turn_without_verdict_gets_the_marker_on_its_own_line(smol: Model) -> 
     turn = Turn(smol)
     turn.say(turn.text("I like both."))
     assert turn.turns.take(turn.slot, turn.end) is None
-    assert turn.leads == [(b"\nVerdict:", True)]
+    assert turn.leads == [("\nVerdict:", True)]
     assert turn.slot.forced
 
 
 def test_a_turn_that_ends_at_once_gets_the_bare_marker(smol: Model) -> None:
     turn = Turn(smol)
     assert turn.turns.take(turn.slot, turn.end) is None
-    assert turn.leads == [(b"Verdict:", True)]
+    assert turn.leads == [("Verdict:", True)]
 
 
 def test_a_cut_turn_is_forced_although_it_judged_before(smol: Model) -> None:
     tokens = smol.tokenize("Verdict: [A]\nBut then again I")
-    turn = Turn(smol, max_tokens=len(tokens))
+    turn = Turn(smol, Judgment("Verdict:", PAIR, len(tokens)))
     turn.say(tokens)
-    assert turn.leads == [(smol.piece(tokens[-1]) + b"\nVerdict:", True)]
+    assert turn.leads == [(smol.piece(tokens[-1]).decode() + "\nVerdict:", True)]
     assert turn.slot.truncated
     assert turn.slot.forced
 
 
 def test_a_turn_cut_inside_its_verdict_keeps_that_reading(smol: Model) -> None:
     tokens = smol.tokenize("Fine.\nVerdict: [")
-    turn = Turn(smol, max_tokens=len(tokens))
+    turn = Turn(smol, Judgment("Verdict:", PAIR, len(tokens)))
     turn.say(tokens)
-    assert turn.leads == [(b":", False)]
+    assert turn.leads == [(":", False)]
     assert turn.slot.truncated
     assert not turn.slot.forced
 
@@ -110,36 +72,7 @@ def test_a_token_that_runs_over_the_marker_is_replaced_by_its_rest(smol: Model) 
     turn.say(smol.tokenize("Verdict"))
     overrun = next(t for t in range(smol.vocabulary_size) if smol.piece(t).startswith(b":") and smol.piece(t) != b":")
     turn.say([overrun])
-    assert turn.leads == [(b":", False)]
-
-
-def test_analysis_does_not_end_up_on_the_verdicts_line(harmony: Model) -> None:
-    turn = Turn(harmony)
-    turn.say(turn.text("<|channel|>analysis<|message|>Both are wrong"))
-    turn.say(turn.text("<|end|><|start|>assistant<|channel|>final<|message|>Verdict:"))
-    assert [final for _, final in turn.leads] == [False]
-    assert turn.slot.transcript.text == "Both are wrong\nVerdict:"
-
-
-def test_a_verdict_drafted_in_the_analysis_does_not_count(harmony: Model) -> None:
-    turn = Turn(harmony)
-    turn.say(
-        turn.text(
-            "<|channel|>analysis<|message|>Verdict: [A]\nHm.<|end|><|start|>assistant<|channel|>final<|message|>B."
-        )
-    )
-    assert turn.leads == []
-    assert turn.turns.take(turn.slot, turn.end) is None
-    assert turn.slot.forced
-
-
-def test_a_turn_cut_in_its_analysis_is_judged_in_the_final_channel(harmony: Model) -> None:
-    start = harmony.tokenize("<|channel|>analysis<|message|>Let me think about", special=True)
-    turn = Turn(harmony, max_tokens=len(start))
-    turn.say(start)
-    ((lead, final),) = turn.leads
-    assert lead.endswith(b"<|end|><|start|>assistant<|channel|>final<|message|>Verdict:")
-    assert final
+    assert turn.leads == [(":", False)]
 
 
 def test_an_unfinished_character_does_not_vanish(smol: Model) -> None:

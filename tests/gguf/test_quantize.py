@@ -18,12 +18,14 @@ from gguf import GGUFWriter
 import fare_cli as fare
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.header import read_header
-from fare_cli.gguf.quantize import TYPES, quantize, stand_ins, type_named
+from fare_cli.gguf.quantize import TYPES, bits_per_weight, quantize, stand_ins, type_named
 from fare_cli.identity import JudgingOptions
 from tests.cli.conftest import environment
 from tests.engine.tiny_models import write_gpt_oss, write_lora, write_qwen3
 
 PAIR = {"question": "What is 2+2?", "answer_a": "It is 4.", "answer_b": "It is 5."}
+
+EXPERTS = {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_every_type_gives_a_model_that_judges_nearly_as_before(name: str, fittin
     target = tmp_path / "out.gguf"
     written = quantize(fitting, target, name, threads=1)
     assert written.quantisation == name
-    assert written.bits_per_weight == pytest.approx(TYPES[name].bits, abs=1.0)
+    assert bits_per_weight(written) == pytest.approx(TYPES[name].bits, abs=1.0)
     assert written == read_header(target)
     assert stand_ins(written, name) is None
     # Random weights have no outliers and no structure: two bits bend them most.
@@ -65,12 +67,12 @@ def test_every_type_gives_a_model_that_judges_nearly_as_before(name: str, fittin
 def test_experts_go_to_mxfp4_and_the_rest_to_q8_0(experts: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.gguf"
     written = quantize(experts, target, "MXFP4_MOE", threads=2)
-    assert set(written.weights_by_type) == {"MXFP4", "Q8_0", "F32"}
-    assert written.weights_by_type["MXFP4"] == 2 * 3 * 4 * 2880 * 96
+    assert {tensor.type for tensor in written.tensors} == {"MXFP4", "Q8_0", "F32"}
+    assert {tensor.name.split(".")[2] for tensor in written.tensors if tensor.type == "MXFP4"} == EXPERTS
     probability_of_a(target)
     # As published, gpt-oss has its experts in MXFP4 and the rest in BF16: that is full precision for this type.
     again = quantize(target, tmp_path / "again.gguf", "MXFP4_MOE", threads=2, allow_requantize=True)
-    assert again.weights_by_type == written.weights_by_type
+    assert again == written
 
 
 def test_the_width_of_gpt_oss_gets_stand_ins_for_k_types_and_is_said_to(experts: Path, tmp_path: Path) -> None:
@@ -80,9 +82,8 @@ def test_the_width_of_gpt_oss_gets_stand_ins_for_k_types_and_is_said_to(experts:
     assert found is not None
     assert found.width == 2880
     assert set(found.types) == {"Q5_0", "Q8_0"}
-    assert found.share > 0.99
-    assert written.bits_per_weight is not None
-    assert written.bits_per_weight > 5.4
+    assert found.share > 0.95
+    assert bits_per_weight(written) > 5.4
     assert stand_ins(quantize(experts, target, "Q5_0", threads=2), "Q5_0") is None
     probability_of_a(target)
 

@@ -31,7 +31,7 @@ def test_nothing_is_installed_in_a_new_home(home: Path) -> None:
 
 def test_the_only_model_needs_no_name(home: Path) -> None:
     path = _install(home, "one", b"content")
-    assert resolve_model() == (path, "one", hashlib.sha256(b"content").hexdigest())
+    assert resolve_model() == (path, "one", hashlib.sha256(b"content").hexdigest(), None)
 
 
 def test_among_several_one_must_be_named(home: Path) -> None:

@@ -116,6 +116,16 @@ def test_a_rest_that_could_belong_to_another_file_is_not_asked_for(
     assert part_file(target, remote).read_bytes() == content
 
 
+def test_a_line_that_breaks_again_and_again_is_no_reason_to_give_up(
+    hub: FakeHub, client: httpx2.Client, tmp_path: Path
+) -> None:
+    content = bytes(range(250)) * 80
+    hub.faults = [Fault("cdn", cut_after=1_000) for _ in range(15)]
+    remote = Remote(hub.blob_url(content), "model.gguf", len(content), hashlib.sha256(content).hexdigest())
+    _bring(remote, tmp_path / "model.gguf", client, tries=1)
+    assert part_file(tmp_path / "model.gguf", remote).read_bytes() == content
+
+
 def test_no_server_is_an_error_in_words(client: httpx2.Client, tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match=r"there is no connection .*, 3 times in a row"):
         _bring(Remote("http://127.0.0.1:9/x", "x.gguf", 10, "0" * 64), tmp_path / "x.gguf", client, tries=2)

@@ -47,6 +47,8 @@ log_probability = st.floats(max_value=0, allow_nan=False)
 replies = st.builds(
     Reply,
     text=st.text(),
+    reasoning=st.text(),
+    reasoning_truncated=st.booleans(),
     label=st.just("x"),
     log_probabilities=st.dictionaries(st.text(), log_probability).map(lambda read: {"x": -1.0, **read}),
     read_at=st.none() | st.integers(0),

@@ -25,7 +25,10 @@ from fare_cli.asks import Ask, Reply, ReplyError
 from fare_cli.backends.replay import ReplayBackend, SimulatedJudge
 from fare_cli.errors import ExitCode, InputError, InvalidRecordsError, ModelError
 from fare_cli.run.manifest import Manifest, manifest_path, read_manifest
-from fare_cli.run.runner import InputPlan, ProgressSnapshot, items_of, judge_records, read_items, run
+from fare_cli.run.progress import ProgressSnapshot
+from fare_cli.run.reader import InputPlan, items_of, read_items
+from fare_cli.run.runner import run
+from fare_cli.run.stream import Judging
 from fare_cli.verdicts import Verdict
 from tests.run.making import INFO, Opener, make_plan, pair, refuse, right_label, write_pairs
 
@@ -406,7 +409,7 @@ def test_the_buffer_behind_a_slow_record_is_bounded(tmp_path: Path) -> None:
 
     plan = make_plan(tmp_path, None)
     backend = FirstLast(SimulatedJudge(right_label), info=INFO)
-    verdicts = judge_records(items_of("pairwise", endless()), plan.task, backend, identity=plan.identity)
+    verdicts = Judging(plan.task, lambda: backend, plan.identity).verdicts(items_of("pairwise", endless()))
     assert next(verdicts).id == "r1"
     assert taken <= 300
     for number in range(2, 500):
@@ -418,11 +421,11 @@ def test_breaking_off_cancels_what_is_under_way(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, None)
     backend = ReplayBackend(SimulatedJudge(right_label), info=INFO)
     records = [pair(number) for number in range(50)]
-    verdicts = judge_records(items_of("pairwise", records), plan.task, backend, identity=plan.identity)
+    verdicts = Judging(plan.task, lambda: backend, plan.identity).verdicts(items_of("pairwise", records))
     next(verdicts)
     verdicts.close()
     assert backend.collect() == []
-    again = judge_records(items_of("pairwise", records), plan.task, backend, identity=plan.identity)
+    again = Judging(plan.task, lambda: backend, plan.identity).verdicts(items_of("pairwise", records))
     assert len(list(again)) == 50
 
 

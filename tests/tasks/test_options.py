@@ -20,6 +20,7 @@ from tests.tasks.making import make_task
         {"tie": True},
         {"combine": "mean", "order": "both"},
         {"order": "ab", "combine": "mean"},
+        {"votes": 8, "temperature": 0.7, "mode": "direct", "reasoning": "low"},
     ],
 )
 def test_options_that_go_together(options: dict[str, Any]) -> None:
@@ -35,6 +36,7 @@ def test_options_that_go_together(options: dict[str, Any]) -> None:
         ({"temperature": -1.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"max_tokens": 0}, "max-tokens"),
+        ({"reasoning_tokens": 0}, "reasoning-tokens"),
         ({"tie": True, "combine": "mean"}, "mean"),
         ({"tie": True, "order": "ab"}, "order"),
     ],

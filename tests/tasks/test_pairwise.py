@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fare_cli.asks import Direct, Judgment, Reply, ReplyError
-from fare_cli.identity import Combine, JudgingOptions, Order
+from fare_cli.asks import Direct, Judgment, Reasoning, Reply, ReplyError
+from fare_cli.identity import Combine, JudgingOptions, Mode, Order
 from fare_cli.records import Verdict
 from tests.tasks.making import first_asks, judged, make_task, reply
 
@@ -57,6 +57,25 @@ def test_votes_of_an_order_are_neighbours_with_seeds_of_their_own() -> None:
     assert {ask.sampling.temperature for ask in asks} == {0.7}
     assert len({ask.sampling.seed for ask in asks}) == 6
     assert asks[0].messages == asks[2].messages
+
+
+@pytest.mark.parametrize("mode", ["critique", "direct"])
+def test_reasoning_is_part_of_what_is_asked(mode: Mode) -> None:
+    def script(**changes: Any) -> Judgment | Direct:
+        asked = first_asks(make_task("pairwise", JudgingOptions(mode=mode, **changes)), PAIR)[0].script
+        assert isinstance(asked, Judgment | Direct)
+        return asked
+
+    assert script().reasoning is None
+    assert script(reasoning="high").reasoning == Reasoning("high", 8192)
+    assert script(reasoning="low", reasoning_tokens=99).reasoning == Reasoning("low", 99)
+
+
+def test_direct_votes_that_think_are_sampled() -> None:
+    options = JudgingOptions(mode="direct", votes=3, temperature=0.7, reasoning="low")
+    asks = first_asks(make_task("pairwise", options), PAIR)
+    assert len({ask.sampling for ask in asks}) == 6
+    assert {ask.sampling.temperature for ask in asks} == {0.7}
 
 
 def test_another_seed_shares_no_sample_and_the_same_seed_all() -> None:
@@ -185,14 +204,17 @@ def test_the_critique_is_what_stands_before_the_verdict_that_counts() -> None:
     text = "Explanation: Verdict: is hard.\n\nVerdict: [A]"
     read_at = len(text) - len(" [A]")
     shares = {" [A]": 0.9, " [B]": 0.1}
+    thought = {"reasoning": "Verdict: [B]", "reasoning_truncated": True}
     replies = {
         "ab/0": reply(shares, text=text, read_at=read_at, generated_tokens=5),
-        "ba/0": reply(shares, text="Hm", forced=True, truncated=True, generated_tokens=1),
+        "ba/0": reply(shares, text="Hm", forced=True, truncated=True, generated_tokens=1, **thought),
     }
     verdict = judged(make_task("pairwise", JudgingOptions()), PAIR, replies)
     ab, ba = verdict.judgments
     assert (ab.critique, ab.forced, ab.truncated) == ("Explanation: Verdict: is hard.", False, False)
     assert (ba.critique, ba.forced, ba.truncated) == ("Hm", True, True)
+    assert (ab.reasoning, ab.reasoning_truncated) == (None, False)
+    assert (ba.reasoning, ba.reasoning_truncated) == ("Verdict: [B]", True)
     assert verdict.usage.generated_tokens == 6
     assert pair(0.9, 0.8).judgments[0].critique is None
 

@@ -12,7 +12,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from fare_cli.engine.sizing import available_memory
 from fare_cli.errors import UsageError
 from fare_cli.gguf.building.adapter import adapter_sha256, make_adapter
 from fare_cli.gguf.building.checkpoint import CARD, Checkpoint, read_checkpoint
@@ -27,6 +26,7 @@ from fare_cli.gguf.fetch.place import only_one
 from fare_cli.gguf.fetch.transfer import Show
 from fare_cli.gguf.notes import BuildNotes, ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder, resolve_model
+from fare_cli.machine import memory
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _DEFAULT_LABELS = ("Q4_K_M", "MXFP4")
@@ -205,9 +205,9 @@ class _Build:
         self._say(
             f"disk: about {plan.disk / 1e9:.1f} GB at the most ({', '.join(parts)}); {free / 1e9:.1f} GB are free"
         )
-        memory = available_memory()
-        self._say(f"memory: about {plan.memory / 1e9:.1f} GB; {memory / 1e9:.1f} GB are free")
-        if plan.memory > memory:
+        available = memory().available_bytes
+        self._say(f"memory: about {plan.memory / 1e9:.1f} GB; {available / 1e9:.1f} GB are free")
+        if plan.memory > available:
             self._say("warning: that is more than is free: close other programs, or the system may end the build")
 
 

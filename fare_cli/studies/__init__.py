@@ -1,0 +1,1 @@
+"""What needs runs and measures: studies of a model on this machine."""

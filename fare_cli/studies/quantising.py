@@ -1,0 +1,408 @@
+"""What quantising does to verdicts: the same records judged with the source and with each quantised model."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fare_cli.asks import Backend
+from fare_cli.errors import InputError, InvalidRecordsError, UsageError
+from fare_cli.folders import cache_folder
+from fare_cli.gguf.header import read_header
+from fare_cli.gguf.quantize import bits_per_weight
+from fare_cli.judge import Judge
+from fare_cli.meta.agreement import Proportion, Shift, flips, proportion, records_needed, shift
+from fare_cli.meta.bootstrap import Estimate, kappa_estimate, paired_difference
+from fare_cli.run.lines import check_inputs, is_pipe
+from fare_cli.run.progress import ProgressSnapshot
+from fare_cli.run.reader import InputPlan
+from fare_cli.run.runner import Outcome, RunPlan, run
+from fare_cli.verdicts import Verdict
+
+#: Of the verdicts, at most so many may flip for a type to be recommended, unless a limit was given.
+TOLERATED_FLIPS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one model is, what it said of the records, and how fast here.
+
+    `right` and `agreeing` (both orders of a pair said the same) are None where that was not asked. The speeds are those
+    of this very run; None where replies of an earlier run were used.
+    """
+
+    name: str
+    type: str
+    file: str
+    bytes: int
+    sha256: str
+    bits_per_weight: float
+    invalid: int
+    right: Proportion | None
+    agreeing: Proportion | None
+    records_per_minute: float | None
+    prompt_tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a quantised model's verdicts differ from its source's, on the records that both could judge.
+
+    `shift` is that of the probability of what the source held most probable: below 0 the quantised model is less sure
+    of it. `lost` counts records that only the source could judge; they are no flips.
+    """
+
+    flips: Proportion
+    kappa: Estimate | None
+    shift: Shift | None
+    agreeing_change: Estimate | None
+    right_change: Estimate | None
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """A quantised model and how it compares with the source."""
+
+    standing: Standing
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class QuantisingReport:
+    """The outcome of a check. `chance` says in words that the source was not shown to judge better than chance, None
+    where it was (or where nothing can tell); `advice` is the recommendation and its reason, in words."""
+
+    made: str
+    task: str
+    options: dict[str, Any]
+    prompts: str
+    records: tuple[dict[str, str], ...]
+    judged: int
+    machine: dict[str, Any]
+    tolerated_flips: float
+    source: Standing
+    quantised: tuple[Quantised, ...]
+    chance: str | None
+    advice: str
+
+    @property
+    def title(self) -> str:
+        """For people: what was quantised, and whether it can judge at all."""
+        title = f"{self.source.name}, quantised: what became of its verdicts"
+        return title if self.chance is None else f"{title} (a judge no better than chance here)"
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {"title": self.title, **_plain(self)}
+
+
+class Subject(NamedTuple):
+    """A judge to be checked, and the type its weights are in."""
+
+    judge: Judge
+    type: str
+
+
+class Talk(NamedTuple):
+    """Whom a check tells what it does: the model whose turn it is, the backend that works, and how far it is."""
+
+    turn: Callable[[str], None] = lambda _name: None
+    backend: Callable[[Backend], None] = lambda _backend: None
+    progress: Callable[[ProgressSnapshot], None] | None = None
+
+
+_SILENT = Talk()
+
+
+class Judged(NamedTuple):
+    """All verdicts of a model, in the order of the records, and how its run went."""
+
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+    engine: dict[str, Any]
+
+
+def check_quantised(
+    source: Subject,
+    quantised: Sequence[Subject],
+    records: InputPlan,
+    *,
+    limit: int | None = None,
+    again: bool = False,
+    max_invalid: float | None = None,
+    tolerated_flips: float = TOLERATED_FLIPS,
+    talk: Talk = _SILENT,
+) -> QuantisingReport:
+    """Judges the records with the source and with each quantised model, one after the other, and compares.
+
+    Replies are kept in the cache folder, so that an interrupted check goes on where it was and the next type needs only
+    its own; `again` asks everything anew, which alone gives all speeds. Raises InputError for records that can be read
+    only once, UsageError for judges that differ in more than their weights, InvalidRecordsError where the source cannot
+    judge the records, or a quantised model loses more than `max_invalid` of them.
+    """
+    check_rereadable(records)
+    _check_alike(source, quantised, records.task)
+    before = judge_records_with(source.judge, records, limit=limit, again=again, max_invalid=max_invalid, talk=talk)
+    if before.outcome.problem is not None:
+        raise before.outcome.problem
+    rows = []
+    for subject in quantised:
+        after = judge_records_with(subject.judge, records, limit=limit, again=again, talk=talk)
+        rows.append(Quantised(_standing(subject, after), compare(before.verdicts, after.verdicts)))
+    chance = at_chance(before.verdicts)
+    return QuantisingReport(
+        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        task=records.task,
+        options=_plain(source.judge.options),
+        prompts=source.judge.identity(records.task).prompts_origin,
+        records=tuple({"file": name, "sha256": _sha256(Path(name))} for name in records.files),
+        judged=len(before.verdicts),
+        machine={"machine": platform.machine(), "cores": os.cpu_count(), **before.engine},
+        tolerated_flips=tolerated_flips,
+        source=_standing(source, before),
+        quantised=tuple(rows),
+        chance=chance,
+        advice=advise(rows, tolerated_flips, chance),
+    )
+
+
+def check_rereadable(records: InputPlan) -> None:
+    """Raises InputError for records that can be read only once, or not at all: every model reads them."""
+    for name in records.files:
+        if is_pipe(name):
+            raise InputError(f"{name} can be read only once, and every model reads the records", "name a file")
+    check_inputs(records.files)
+
+
+def judge_records_with(
+    judge: Judge,
+    records: InputPlan,
+    *,
+    limit: int | None = None,
+    again: bool = False,
+    max_invalid: float | None = None,
+    talk: Talk = _SILENT,
+) -> Judged:
+    """All records judged by one judge, which is closed afterwards. Replies it gave earlier are not asked for again."""
+    talk.turn(judge.model.name)
+    engine: dict[str, Any] = {}
+
+    def opened() -> Backend:
+        backend = judge.backend()
+        talk.backend(backend)
+        engine.update(backend.info.engine)
+        return backend
+
+    identity = judge.identity(records.task)
+    # Replies of a deterministic run must not be mixed with others.
+    kind = "-deterministic" if judge.engine_options.deterministic else ""
+    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}{kind}.jsonl"
+    journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    plan = RunPlan(
+        source=records,
+        task=judge.task(records.task),
+        identity=identity,
+        journal=journal,
+        resume=not again,
+        max_invalid=max_invalid,
+        limit=limit,
+    )
+    verdicts: list[Verdict] = []
+
+    def keep(verdict: Verdict) -> None:
+        # What is compared is at the top of a verdict; critiques and records would fill the memory.
+        verdicts.append(verdict.model_copy(update={"record": None, "judgments": []}))
+
+    try:
+        outcome = run(plan, opened, emit=keep, progress=talk.progress)
+    finally:
+        judge.close()
+    return Judged(tuple(verdicts), outcome, engine)
+
+
+def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
+    """How two judges' verdicts on the same records differ. Only records that both could judge are compared."""
+    pairs = [pair for pair in zip(before, after, strict=True) if all(one.status == "ok" for one in pair)]
+    labels = [[_label(pair[side]) for pair in pairs] for side in (0, 1)]
+    sure = [_probabilities(one, other) for one, other in pairs]
+    known = [pair for pair in sure if pair is not None]
+    in_both = [pair for pair in pairs if pair[0].consistent is not None and pair[1].consistent is not None]
+    scored = [pair for pair in pairs if pair[0].correct is not None and pair[1].correct is not None]
+    return Comparison(
+        flips=flips(*labels),
+        kappa=kappa_estimate(*labels),
+        shift=shift([one for one, _ in known], [other for _, other in known]),
+        agreeing_change=paired_difference(
+            [bool(one.consistent) for one, _ in in_both], [bool(other.consistent) for _, other in in_both]
+        ),
+        right_change=paired_difference(
+            [bool(one.correct) for one, _ in scored], [bool(other.correct) for _, other in scored]
+        ),
+        lost=sum(one.status == "ok" != other.status for one, other in zip(before, after, strict=True)),
+    )
+
+
+def at_chance(verdicts: Sequence[Verdict]) -> str | None:
+    """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
+
+    With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
+    gold label makes by itself. Without gold, for pairs asked in both orders: the orders agree no more often than two
+    coins.
+    """
+    decided = [one for one in verdicts if one.correct is not None and one.verdict is not None]
+    undecided = [one for one in verdicts if one.correct is not None and one.verdict is None]
+    if decided or undecided:
+        golds = Counter(str(one.gold) for one in (*decided, *undecided))
+        chance = golds.most_common(1)[0][1] / golds.total()
+        right = proportion(sum(bool(one.correct) for one in decided), len(decided))
+        if right.interval.low > chance:
+            return None
+        if not decided:
+            return "the two orders never agree, so that nothing is decided"
+        return (
+            f"{right.cases} of {right.of} decided verdicts are right ({_interval_in_words(right)}), "
+            f"where the most frequent gold label by itself would be right in {chance:.0%}"
+        )
+    agreeing = _agreeing(verdicts)
+    if agreeing is None or agreeing.interval.low > 0.5:
+        return None
+    return (
+        f"the two orders agree in {agreeing.cases} of {agreeing.of} pairs ({_interval_in_words(agreeing)}), "
+        "where two coins would in 50%"
+    )
+
+
+def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> str:
+    """Which type to take, and why, in words.
+
+    The smallest file whose flips are at most the tolerated share, by the upper end of Wilson's interval. The fastest of
+    those is named too.
+    """
+    rule = f"at most {tolerated:.1%} of the verdicts flip, by the upper end of the 95% interval"
+    if chance is not None:
+        return "No type is recommended: flips of a judge no better than chance say nothing about one that judges."
+    enough = records_needed(tolerated)
+    compared = max((row.comparison.flips.of for row in rows), default=0)
+    if compared < enough:
+        return (
+            f"Too few records to recommend a type: {compared} were compared, and to show that {rule}, "
+            f"{enough} are needed even if none flips."
+        )
+    good = [row for row in rows if row.comparison.flips.interval.high <= tolerated]
+    if not good:
+        least = min(rows, key=lambda row: row.comparison.flips.interval.high)
+        return (
+            f"No type is recommended: of none could be shown that {rule}. The nearest is {least.standing.type}, "
+            f"{share_in_words(least.comparison.flips)}."
+        )
+    smallest = min(good, key=lambda row: row.standing.bytes)
+    text = f"{smallest.standing.type} is recommended: the smallest file of which was shown that {rule}."
+    timed = [(row.standing.records_per_minute, row) for row in good if row.standing.records_per_minute is not None]
+    if len(timed) == len(good) > 1:
+        fastest = max(timed, key=lambda pair: pair[0])[1]
+        if fastest is not smallest:
+            text += f" The fastest of those here is {fastest.standing.type}."
+    return text
+
+
+def share_in_words(found: Proportion) -> str:
+    """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
+    if found.share is None:
+        return "0 of 0"
+    return f"{found.cases} of {found.of} ({_interval_in_words(found)})"
+
+
+def _interval_in_words(found: Proportion) -> str:
+    return f"{found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%}"
+
+
+def check_lost(report: QuantisingReport, max_invalid: float) -> None:
+    """Raises InvalidRecordsError where a quantised model cannot judge more of the source's records than allowed."""
+    for row in report.quantised:
+        lost, judged = row.comparison.lost, report.judged - report.source.invalid
+        if lost > max_invalid * judged:
+            raise InvalidRecordsError(
+                f"{row.standing.type}: {lost} of {judged} records that the source judged could not be judged any more",
+                "such a model is broken: quantise with more bits",
+            )
+
+
+def _check_alike(source: Subject, quantised: Sequence[Subject], task: str) -> None:
+    wanted = source.judge.identity(task)
+    for subject in quantised:
+        found = subject.judge.identity(task)
+        if (found.prompts, found.options) != (wanted.prompts, wanted.options):
+            raise UsageError(
+                f"{found.model} has prompts or settings of its own, other than those of {wanted.model}",
+                "judge both with the same: --prompts DIR",
+            )
+
+
+def _standing(subject: Subject, judged: Judged) -> Standing:
+    model, summary = subject.judge.model, judged.outcome.summary
+    timed = summary.asking.reused == 0
+    return Standing(
+        name=model.name,
+        type=subject.type,
+        file=str(model.path),
+        bytes=model.path.stat().st_size,
+        sha256=model.sha256,
+        bits_per_weight=bits_per_weight(read_header(model.path)),
+        invalid=summary.counts.invalid,
+        right=proportion(summary.counts.correct, summary.counts.scored) if summary.counts.scored else None,
+        agreeing=_agreeing(judged.verdicts),
+        records_per_minute=summary.records_per_minute if timed else None,
+        prompt_tokens_per_s=summary.asking.prompt_tokens / max(summary.judged_s, 1e-9) if timed else None,
+    )
+
+
+def _agreeing(verdicts: Sequence[Verdict]) -> Proportion | None:
+    asked = [one.consistent for one in verdicts if one.consistent is not None]
+    return proportion(sum(asked), len(asked)) if asked else None
+
+
+def _label(verdict: Verdict) -> str:
+    """What a verdict says, as one label: `undecided` where the orders differ, all scores where there are several."""
+    if verdict.criteria is not None:
+        return ", ".join(f"{name} {one.score}" for name, one in verdict.criteria.items())
+    return "undecided" if verdict.verdict is None else verdict.verdict
+
+
+def _probabilities(before: Verdict, after: Verdict) -> tuple[float, float] | None:
+    """The probabilities that both give to what `before` holds most probable, averaged over criteria if there are."""
+    if before.criteria is not None and after.criteria is not None:
+        each = [(one.probabilities, after.criteria[name].probabilities) for name, one in before.criteria.items()]
+    elif before.probabilities is not None and after.probabilities is not None:
+        each = [(before.probabilities, after.probabilities)]
+    else:
+        return None
+    tops = [max(one, key=one.__getitem__) for one, _ in each]
+    first = sum(one[top] for (one, _), top in zip(each, tops, strict=True)) / len(each)
+    second = sum(other[top] for (_, other), top in zip(each, tops, strict=True)) / len(each)
+    return first, second
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of dataclasses and named tuples, by their fields' names; a Proportion has its share too."""
+    if isinstance(value, Proportion):
+        return {"share": value.share, **{name: _plain(inner) for name, inner in value._asdict().items()}}
+    if hasattr(value, "_asdict"):
+        return {name: _plain(inner) for name, inner in value._asdict().items()}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
