@@ -164,7 +164,8 @@ def _labels_by_transformers(checkpoint: Path, gguf_file: Path, asks: list[Ask]) 
         for label, path in choice.paths.items():
             with torch.inference_mode():
                 logits = judge(torch.tensor([[*prompt, *path]])).logits[0, len(prompt) - 1 : -1]
-            scores[label] = float(logits.log_softmax(-1)[range(len(path)), path].sum())
+            steps = [step for step in range(len(path)) if path[:step] in choice.nodes]
+            scores[label] = float(sum(logits.log_softmax(-1)[step, path[step]] for step in steps))
         best = max(scores, key=scores.__getitem__)
         found[ask.id] = (best, float(np.exp(scores[best] - np.logaddexp.reduce(list(scores.values())))))
     model.close()
