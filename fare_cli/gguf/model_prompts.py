@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError, visible
 from fare_cli.gguf.card import CardPrompts, find_prompts
 from fare_cli.gguf.embedded import DECODING_KEY, PROMPTS_KEY, embedded_decoding, embedded_prompts
-from fare_cli.gguf.notes import notes_file, prompts_folder, read_notes
+from fare_cli.gguf.notes import card_file, notes_file, prompts_folder, read_notes
 from fare_cli.gguf.store import base_of, models_folder
 from fare_cli.prompting import (
     TASK_NAMES,
@@ -116,6 +116,18 @@ def read_card(path: Path) -> str:
     if len(data) > _LONGEST_CARD_BYTES:
         raise UsageError(f"{path} is longer than {_LONGEST_CARD_BYTES:,} bytes: not a model card")
     return text
+
+
+def take_card_prompts(model_path: Path, say: Callable[[str], None]) -> None:
+    """Makes the prompts in the card beside a model, if there is one, those that it is asked with; a card that cannot be
+    read changes nothing."""
+    card = card_file(model_path)
+    if not card.is_file():
+        return
+    try:
+        install_card_prompts(card, model_path, say)
+    except UsageError as error:
+        say(f"prompts: none were taken from the card: {error.message}")
 
 
 def install_card_prompts(card_path: Path, model_path: Path, say: Callable[[str], None]) -> list[str]:

@@ -24,6 +24,7 @@ from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.building import BuildOptions, build
 from fare_cli.gguf.building.compare import compare
 from fare_cli.gguf.header import read_header
+from fare_cli.gguf.model_prompts import find_prompt
 from fare_cli.gguf.notes import card_file, read_notes
 from fare_cli.gguf.store import models_folder
 from tests.cli.conftest import PROGRAM, environment
@@ -309,7 +310,8 @@ def test_an_adapter_is_built_on_top_of_its_base(home: Path, tmp_path: Path, qwen
 
 def test_a_checkpoint_comes_from_the_hub_with_its_licence_and_card(home: Path, qwen3: Path) -> None:
     files = {path.name: path.read_bytes() for path in qwen3.iterdir()}
-    extra = {"README.md": CARD.encode(), "modeling_tiny.py": b"raise SystemExit", "original/model.safetensors": b"x"}
+    card = CARD + (Path(__file__).parent / "cards" / "constants.md").read_text().partition("---\n# Example")[2]
+    extra = {"README.md": card.encode(), "modeling_tiny.py": b"raise SystemExit", "original/model.safetensors": b"x"}
     with fake_hub() as hub:
         hub.repositories["judges/Tiny"] = FakeRepository({**files, **extra}, licence="cc-by-nc-4.0")
         arguments = ("hf:judges/Tiny", "--type", "Q8_0", "--no-compare")
@@ -334,7 +336,10 @@ def test_a_checkpoint_comes_from_the_hub_with_its_licence_and_card(home: Path, q
     path = home / "models" / "tiny-q8_0.gguf"
     notes = read_notes(path)
     assert (notes.source, notes.licence) == (f"build:hf:judges/Tiny@{commit}", "cc-by-nc-4.0")
-    assert card_file(path).read_text() == CARD
+    assert card_file(path).read_text() == card
+    prompt = find_prompt("pairwise", path).prompt
+    assert prompt.texts["system.txt"].startswith("Please act as an impartial judge")
+    assert "judges/Tiny" in prompt.origin
     assert _leftovers(home) == []
 
 

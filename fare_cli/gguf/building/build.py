@@ -24,6 +24,7 @@ from fare_cli.gguf.fetch.licence import Accept
 from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.place import only_one
 from fare_cli.gguf.fetch.transfer import Show
+from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import BuildNotes, ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder, resolve_model
 from fare_cli.machine import memory
@@ -137,6 +138,7 @@ class _Build:
         notes = ModelNotes(
             source=f"build:{brought.origin}",
             licence=brought.licence,
+            decoding=dict(self._source.decoding),
             build=BuildNotes(checkpoint=checkpoint.sha256(), type=recipe.label, converter=_converter_release()),
         )
         here = _installed(name, notes)
@@ -148,6 +150,7 @@ class _Build:
             assert notes.build is not None
             notes.build.agreement = made.agreement
             here = self._install(made.path, name, notes, brought.folder / CARD)
+            take_card_prompts(here, self._say)
         self._say(f"{'' if is_base else 'installed as '}{name}: {here.stat().st_size / 1e9:.2f} GB")
         return resolve_model(name)
 

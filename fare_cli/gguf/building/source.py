@@ -25,7 +25,8 @@ _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 class Source(NamedTuple):
     """A checkpoint: `folder` on this machine, or else `repository` on the Hub at `revision`.
 
-    `name` is what files made of it are called by default; `parameters` are counted in the catalog.
+    `name` is what files made of it are called by default; `parameters` and `decoding` (judging options that become the
+    model's defaults) stand in the catalog.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source(NamedTuple):
     repository: str = ""
     revision: str = "main"
     parameters: int | None = None
+    decoding: Mapping[str, str | int | float | bool] = {}
 
     @property
     def reference(self) -> str:
@@ -85,7 +87,7 @@ def find_source(reference: str) -> Source:
     if not isinstance(known.source, BuildSource):
         raise UsageError(f"{reference} need not be built", f"get it with: fare models pull {reference}")
     parameters = known.source.architecture.parameters if known.source.architecture is not None else None
-    return Source(reference, None, known.source.repository, known.source.revision, parameters)
+    return Source(reference, None, known.source.repository, known.source.revision, parameters, known.decoding)
 
 
 class Hub:

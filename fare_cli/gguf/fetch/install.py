@@ -19,7 +19,7 @@ from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.place import only_one, writing_to
 from fare_cli.gguf.fetch.reference import HubFiles, Wanted, installed_file_names, wanted
 from fare_cli.gguf.fetch.transfer import Remote, Show, bytes_missing, check_space, clear_parts, is_here, part_file
-from fare_cli.gguf.model_prompts import install_card_prompts
+from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder
 
@@ -150,8 +150,8 @@ def _installed(want: Wanted, offer: Offer, accept: Accept, again: str, say: Say)
         sha256 = _model_sha256(targets)
         parts = [path.name for path in targets[1:]]
         _note(first, offer.source, offer.terms.licence, sha256, parts=parts, model=want.model)
-        if came and offer.card is not None:
-            _take_prompts(first, say)
+        if came:
+            take_card_prompts(first, say)
     return ModelFile(first, want.name, sha256)
 
 
@@ -184,14 +184,6 @@ def _see_free(want: Wanted, target: Path) -> None:
             f"another model is installed as {want.name}" + (f", from {source}" if source else ""),
             f"choose another name with --name, or remove that one with: fare models remove {want.name}",
         )
-
-
-def _take_prompts(model_path: Path, say: Say) -> None:
-    """Makes the prompts in a model's card those that it is asked with; a card that cannot be read changes nothing."""
-    try:
-        install_card_prompts(card_file(model_path), model_path, say)
-    except UsageError as error:
-        say(f"prompts: none were taken from the card: {error.message}")
 
 
 def _bring(offer: Offer, targets: Sequence[Path]) -> None:
