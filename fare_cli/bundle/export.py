@@ -23,11 +23,11 @@ from fare_cli.bundle.manifest import (
     judge_prompts,
     without_place,
 )
-from fare_cli.errors import EnvironmentFault, InputError, ModelError
-from fare_cli.gguf.install import check_space, copy_file, sync_folder, write_synced
+from fare_cli.errors import InputError, ModelError
+from fare_cli.gguf.disk import check_space, copy_file, sync_folder, write_synced, writing
 from fare_cli.gguf.model_prompts import own_decoding
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes
-from fare_cli.gguf.split import complete_parts, model_name, part_file_names, part_paths
+from fare_cli.gguf.split import bytes_here, complete_parts, model_name, part_file_names
 from fare_cli.gguf.store import ModelFile, models_folder, parts_sha256, resolve_model
 
 
@@ -42,8 +42,8 @@ def export_bundle(name_or_path: str, folder: Path) -> Manifest:
     model = resolve_model(name_or_path)
     place = folder.resolve()
     partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
-    try:
-        check_space(place, _weight_bytes(model))
+    with writing(folder, "make room for it"):
+        check_space(place, _weight_bytes(model), model.name, "make room, or choose another disk")
         partial.mkdir(parents=True)
         try:
             manifest = _write_bundle(model, partial)
@@ -51,14 +51,11 @@ def export_bundle(name_or_path: str, folder: Path) -> Manifest:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         sync_folder(place.parent)
-    except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}", "make room for it") from None
     return manifest
 
 
 def _weight_bytes(model: ModelFile) -> int:
-    paths = [*part_paths(model.path), *([model.adapter] if model.adapter else [])]
-    return sum(path.stat().st_size for path in paths)
+    return bytes_here(model.path) + (model.adapter.stat().st_size if model.adapter else 0)
 
 
 def _write_bundle(model: ModelFile, folder: Path) -> Manifest:

@@ -9,8 +9,9 @@ from pathlib import Path
 from fare_cli.bundle.check import Bundle, changed, read_bundle
 from fare_cli.bundle.manifest import BundledModel, judge_prompts, without_place
 from fare_cli.errors import UsageError
+from fare_cli.gguf.disk import Say, check_space
 from fare_cli.gguf.importing import Imported
-from fare_cli.gguf.install import Say, Staging, check_catalog, check_name, check_space, staging
+from fare_cli.gguf.install import Staging, check_catalog, check_name, staging
 from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.store import file_sha256, find_same, installed_models, models_folder
 
@@ -55,7 +56,8 @@ def _take(bundle: Bundle, model: BundledModel, staged: Staging | None) -> None:
     """Copies the files of a model, checking them; without `staged` it only checks them."""
     paths = model.files
     if staged is not None:
-        check_space(models_folder(), sum((bundle.folder / path).stat().st_size for path in paths))
+        needed = sum((bundle.folder / path).stat().st_size for path in paths)
+        check_space(models_folder(), needed, model.name)
     for path in paths:
         if staged is not None:
             staged.add(bundle.folder / path, bundle.sums[path])

@@ -186,7 +186,7 @@ def remove_models(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Remove a base even if an adapter stands on it.")] = False,
 ) -> None:
-    """Remove installed models with all that lies beside them: parts, notes, prompts, card."""
+    """Remove installed models with all that lies beside them: parts, notes, prompts, card, downloads cut short."""
     from fare_cli.gguf.remove import check_removal, remove_model
 
     files = check_removal(names, force=force)
@@ -194,7 +194,7 @@ def remove_models(
         _say("nothing was removed")
         return
     for name in files:
-        remove_model(name)
+        remove_model(name, say=_say)
         _say(f"removed {name}")
 
 

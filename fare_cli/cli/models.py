@@ -30,20 +30,24 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_models(as_json: _AsJson = False) -> None:
     """List the models that are installed, and those that can be got with `fare models pull` or `fare models build`."""
     from fare_cli.gguf.catalog import catalog
+    from fare_cli.gguf.split import bytes_here
     from fare_cli.gguf.store import installed_models
 
     installed = installed_models()
     obtainable = {name: model for name, model in catalog().items() if name not in installed}
     if as_json:
         rows: list[dict[str, object]] = []
-        rows += [{"name": name, "installed": True, "path": str(path)} for name, path in installed.items()]
+        rows += [
+            {"name": name, "installed": True, "path": str(path), "bytes": bytes_here(path)}
+            for name, path in installed.items()
+        ]
         rows += [
             {"name": name, "installed": False, "path": None, **_facts(model)} for name, model in obtainable.items()
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
     for name, path in installed.items():
-        typer.echo(f"{name}\t{_gigabytes(path.stat().st_size)}\t{path}")
+        typer.echo(f"{name}\t{_gigabytes(bytes_here(path))}\t{path}")
     if not installed:
         typer.echo("no model is installed", err=True)
     if obtainable:

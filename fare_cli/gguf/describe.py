@@ -18,7 +18,7 @@ from fare_cli.gguf.header import Header, Tensor
 from fare_cli.gguf.memory import memory_table
 from fare_cli.gguf.model_prompts import find_prompt, own_decoding
 from fare_cli.gguf.notes import ModelNotes, read_notes
-from fare_cli.gguf.split import part_paths, read_model
+from fare_cli.gguf.split import bytes_here, part_paths, read_model
 from fare_cli.gguf.store import ModelFile, catalog_sha256, model_sha256, models_folder
 from fare_cli.prompting import TASK_NAMES
 
@@ -83,7 +83,7 @@ def describe(model: ModelFile) -> ModelFacts:
         name=model.name,
         path=model.path,
         parts=[part.name for part in parts] if len(parts) > 1 else [],
-        bytes=_size(parts),
+        bytes=bytes_here(model.path),
         sha256=model.sha256,
         adapter=_adapter(model, notes, header),
         architecture=header.architecture,
@@ -114,7 +114,7 @@ def _adapter(model: ModelFile, notes: ModelNotes, header: Header) -> AdapterFact
     file = model.installed_file
     if model.adapter is None and not is_adapter(file, header):
         return None
-    return AdapterFacts(path=file, bytes=_size([file]), sha256=model_sha256(file), base=notes.base)
+    return AdapterFacts(path=file, bytes=bytes_here(file), sha256=model_sha256(file), base=notes.base)
 
 
 def _memory(header: Header) -> list[MemoryRow]:
@@ -134,7 +134,3 @@ def _prompt_place(task: str, file: Path) -> str:
         return find_prompt(task, file).place
     except FareError as error:
         return error.message
-
-
-def _size(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from fare_cli.errors import EnvironmentFault, InputError, UsageError
 from fare_cli.gguf.adapter import check_fit, is_adapter
-from fare_cli.gguf.install import Say, check_name, check_space, staging
+from fare_cli.gguf.disk import Say, check_space
+from fare_cli.gguf.install import check_name, staging
 from fare_cli.gguf.notes import ModelNotes, read_notes, write_notes
 from fare_cli.gguf.split import complete_parts, model_name, read_model
 from fare_cli.gguf.store import (
@@ -50,7 +51,8 @@ def import_model(
         if there is not None:
             return there
         on_same_disk = move and sources[0].stat().st_dev == models_folder().stat().st_dev
-        check_space(models_folder(), 0 if on_same_disk else sum(source.stat().st_size for source in sources))
+        if not on_same_disk:
+            check_space(models_folder(), sum(source.stat().st_size for source in sources), target_name)
         for source in sources:
             if not (on_same_disk and staged.add_link(source, file_sha256(source))):
                 staged.add(source)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import glob
-import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
+from fare_cli.gguf.disk import Say, copy_file, only_one, sync_folder, write_synced
 from fare_cli.gguf.notes import ModelNotes, card_file, files_beside, notes_file, notes_text, prompts_folder
 from fare_cli.gguf.split import is_later_part, model_name, part_file_names, part_paths
 from fare_cli.gguf.store import catalog_sha256, models_folder, parts_sha256, remember_sha256
 from fare_cli.prompting import PromptTexts
 
-Say = Callable[[str], None]
-
-_CHUNK_BYTES = 1 << 20
 _LONGEST_NAME_BYTES = 200
 _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 
@@ -149,7 +145,7 @@ def staging(name: str, say: Say) -> Iterator[Staging]:
     """
     folder = models_folder()
     try:
-        with only_one(name, say):
+        with only_one_at(name, say):
             _remove_leftovers(folder, name)  # before anybody asks how much room there is
             try:
                 yield Staging(name)
@@ -162,18 +158,9 @@ def staging(name: str, say: Say) -> Iterator[Staging]:
         ) from None
 
 
-@contextmanager
-def only_one(name: str, say: Say) -> Iterator[None]:
-    """Holds the lock on the model `name` among all processes; waits for another that has it."""
-    folder = models_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name}.gguf.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another process is busy with {name}; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def only_one_at(name: str, say: Say) -> AbstractContextManager[int]:
+    """Holds the lock on the installed model `name`, which everything takes that installs, replaces or removes it."""
+    return only_one(models_folder() / f"{name}.gguf", name, say)
 
 
 def clear(path: Path) -> None:
@@ -185,49 +172,22 @@ def clear(path: Path) -> None:
     _remove_all([*later, *files_beside(path)])
 
 
-def check_space(folder: Path, bytes_needed: int) -> None:
-    """Raises EnvironmentFault where the disk of `folder` has less room than that."""
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    free = shutil.disk_usage(existing).free
-    if bytes_needed > free:
-        raise EnvironmentFault(
-            f"{bytes_needed / 1e9:.2f} GB are needed in {folder}, and {free / 1e9:.2f} GB are free there",
-            "make room, or choose another place with FARE_HOME",
-        )
-
-
-def copy_file(source: Path, target: Path) -> str:
-    """Copies a file safely onto the disk, and gives its SHA-256. Raises ModelError where it cannot be read."""
-    digest = hashlib.sha256()
+def half_written(name: str) -> list[Path]:
+    """What a download, an import or a quantisation that was cut short has left in the models folder."""
+    own = re.escape(name)
+    pattern = re.compile(
+        rf"\.{own}(-\d{{5}}-of-\d{{5}})?\.gguf(\.[^.]+)?\.part"
+        rf"|\.{own}\.gguf\.xet-[^.]+|\.{own}\.(card\.md|json)\.[^.]+\.part|\.{own}\.import-[^.]+"
+    )
     try:
-        opened = source.open("rb")
-    except OSError as error:
-        raise ModelError(f"{source} cannot be read: {error.strerror}") from None
-    with opened, target.open("wb") as output:
-        while chunk := opened.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            output.write(chunk)
-        output.flush()
-        os.fsync(output.fileno())
-    return digest.hexdigest()
+        return sorted(path for path in models_folder().iterdir() if pattern.fullmatch(path.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def write_synced(target: Path, content: bytes) -> None:
-    """Writes a small file safely onto the disk."""
-    with target.open("wb") as output:
-        output.write(content)
-        output.flush()
-        os.fsync(output.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder safe on the disk."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def clear_half_written(name: str) -> None:
+    """Removes what `half_written` lists. Only for the process that holds the lock on the model."""
+    _remove_all(half_written(name))
 
 
 def _remove_leftovers(folder: Path, name: str) -> None:

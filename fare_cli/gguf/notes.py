@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fare_cli.errors import EnvironmentFault, ModelError
+from fare_cli.errors import ModelError
+from fare_cli.gguf.disk import whole_file, writing
 from fare_cli.gguf.split import model_name
 
 
@@ -100,14 +99,5 @@ def notes_text(notes: ModelNotes) -> str:
 def write_notes(model_path: Path, notes: ModelNotes) -> None:
     """Replaces the notes on a model file in one step. Raises EnvironmentFault."""
     file = notes_file(model_path)
-    text = notes_text(notes)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as output:
-                output.write(text)
-            Path(temporary).replace(file)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(f"{file} cannot be written: {error.strerror}") from None
+    with writing(file), whole_file(file) as output:
+        output.write(notes_text(notes).encode())

@@ -14,16 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
+from fare_cli.gguf.disk import SPARE_BYTES, Say, check_space, writing
 from fare_cli.gguf.header import Header, Tensor, read_header
 from fare_cli.machine import usable_cpus
-
-Say = Callable[[str], None]
 
 
 class QuantType(NamedTuple):
@@ -64,7 +63,7 @@ _STAND_INS = ("Q8_0", "Q5_1", "Q5_0", "Q4_0", "IQ4_NL", "F16")
 _STAND_IN_GROWTH = 1.35
 
 _NOT_QUANTISED = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8"})
-_SPARE_BYTES = 64 << 20
+_ANOTHER_PLACE = "make room, or name another place with -o"
 _SAY_EVERY_S = 10.0
 
 
@@ -104,9 +103,10 @@ def quantize(
     `allow_requantize`) and for a type that does not suit it, EnvironmentFault for a full disk, ModelError otherwise.
     """
     header = check_source(source, type, allow_requantize=allow_requantize)
-    _check_disk(target, header, type)
     begun = time.monotonic()
-    try:
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        check_space(target.parent, _bytes_needed(header, type), target.name, _ANOTHER_PLACE)
         with _partial_file(target) as partial:
             say(f"quantising {source.name} to {type}")
             order = {
@@ -122,8 +122,6 @@ def quantize(
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(target)
-    except OSError as error:
-        raise EnvironmentFault(f"{target} cannot be written: {error.strerror or error}") from None
     gigabytes, seconds = target.stat().st_size / 1e9, time.monotonic() - begun
     say(f"{target.name}: {gigabytes:.2f} GB, {bits_per_weight(written):.1f} bits a weight, in {seconds:.0f} s")
     if (other := stand_ins(written, type)) is not None:
@@ -182,19 +180,9 @@ def _does_not_fit(tensor: Tensor) -> bool:
     return len(tensor.shape) > 1 and tensor.shape[0] % _BLOCK != 0
 
 
-def _check_disk(target: Path, header: Header, type: str) -> None:
+def _bytes_needed(header: Header, type: str) -> int:
     growth = 1 if type in _BLOCK_32 or not any(map(_does_not_fit, header.tensors)) else _STAND_IN_GROWTH
-    needed = int(header.parameters * TYPES[type].bits * growth / 8) + _SPARE_BYTES
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(target.parent).free
-    except OSError as error:
-        raise EnvironmentFault(f"{target.parent} cannot be used: {error.strerror or error}") from None
-    if free < needed:
-        raise EnvironmentFault(
-            f"{target.name} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {target.parent}",
-            "make room, or name another place with -o",
-        )
+    return int(header.parameters * TYPES[type].bits * growth / 8)
 
 
 @contextmanager
@@ -271,8 +259,8 @@ def _follow(child: subprocess.Popen[str], say: Say) -> dict[str, Any] | None:
 
 def _failure(problem: Mapping[str, Any], target: Path) -> EnvironmentFault:
     # llama.cpp reports a failed write as an error of its stream, without a reason.
-    if "iostream" in problem["error"] and shutil.disk_usage(target.parent).free < _SPARE_BYTES:
-        return EnvironmentFault(f"{target.parent} is full", "make room, or name another place with -o")
+    if "iostream" in problem["error"] and shutil.disk_usage(target.parent).free < SPARE_BYTES:
+        return EnvironmentFault(f"{target.parent} is full", _ANOTHER_PLACE)
     return ModelError(problem["error"], problem["hint"])
 
 

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.install import clear, only_one
+from fare_cli.gguf.disk import Say
+from fare_cli.gguf.install import clear, clear_half_written, half_written, only_one_at
 from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.split import part_paths
 from fare_cli.gguf.store import find_installed, installed_models
 
 
 def check_removal(names: Sequence[str], *, force: bool = False) -> dict[str, list[Path]]:
-    """The files of the installed models `names`, by name. Raises ModelError where there is no such model.
+    """The files of the installed models `names`, by name, with what is half downloaded of them.
 
-    Without `force`, raises UsageError for a base of an adapter that would stay.
+    Raises ModelError where there is nothing of a model, UsageError, without `force`, for a base of an adapter that
+    would stay.
     """
-    files = {name: part_paths(find_installed(name)) for name in names}
+    files = {name: _files(name) for name in names}
     orphans = [(adapter, base) for adapter, base in _bases().items() if base in files and adapter not in files]
     if orphans and not force:
         adapter, base = orphans[0]
@@ -28,19 +30,31 @@ def check_removal(names: Sequence[str], *, force: bool = False) -> dict[str, lis
     return files
 
 
-def remove_model(name: str) -> None:
-    """Removes an installed model: its files, notes, prompts and card. Nothing outside the models folder is touched.
+def remove_model(name: str, *, say: Say = lambda _: None) -> None:
+    """Removes an installed model: its files, notes, prompts and card, and what is half downloaded of it.
 
-    Raises ModelError if there is no such model, EnvironmentFault where it cannot be removed.
+    Nothing outside the models folder is touched. Raises ModelError if there is nothing of such a model,
+    EnvironmentFault where it cannot be removed.
     """
-    path = find_installed(name)
+    _files(name)
     try:
-        with only_one(name, lambda _: None):
-            # The first file makes it a model: without it nothing judges with what is left, should this be cut short.
-            path.unlink(missing_ok=True)
-            clear(path)
+        with only_one_at(name, say):
+            path = installed_models().get(name)
+            if path is not None:
+                # The first file makes it a model: should this be cut short, nothing judges with what is left.
+                path.unlink(missing_ok=True)
+                clear(path)
+            clear_half_written(name)
     except OSError as error:
         raise EnvironmentFault(f"{name} cannot be removed: {error.filename}: {error.strerror}") from None
+
+
+def _files(name: str) -> list[Path]:
+    """All of a model that holds weights. Raises ModelError where there is nothing of it."""
+    partial = half_written(name)
+    if partial and name not in installed_models():
+        return partial
+    return [*part_paths(find_installed(name)), *partial]
 
 
 def _bases() -> dict[str, str]:

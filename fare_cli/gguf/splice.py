@@ -6,16 +6,15 @@ the data, so the data can move as a whole: it is copied behind the new header at
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import stat
 import struct
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fare_cli.errors import EnvironmentFault, UsageError
+from fare_cli.errors import UsageError
+from fare_cli.gguf.disk import check_space, whole_file, writing
 from fare_cli.gguf.header import StoredHeader, read_stored_header
 
 STRING = 8
@@ -34,18 +33,15 @@ def splice(source: Path, target: Path, values: Mapping[str, str | None]) -> None
     header = _header(stored, values)
     if not target.parent.is_dir():
         raise UsageError(f"the folder of {target} does not exist", f"create it first: mkdir -p {target.parent}")
-    try:
+    with writing(target):
         status = source.stat()
         needed = len(header) + max(status.st_size - stored.data_start, 0)
-        free = shutil.disk_usage(target.parent).free
-        if needed > free:
-            raise EnvironmentFault(
-                f"{target} takes {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
-                "make room, or choose another disk",
-            )
-        _write(source, stored.data_start, header, target, stat.S_IMODE(status.st_mode))
-    except OSError as error:
-        raise EnvironmentFault(f"{target} cannot be written: {error.strerror or error}") from None
+        check_space(target.parent, needed, target.name, "make room, or choose another disk")
+        with whole_file(target) as output, source.open("rb") as data:
+            os.fchmod(output.fileno(), stat.S_IMODE(status.st_mode))
+            output.write(header)
+            data.seek(stored.data_start)
+            shutil.copyfileobj(data, output, _COPY_BYTES)
 
 
 def _header(stored: StoredHeader, values: Mapping[str, str | None]) -> bytes:
@@ -59,19 +55,3 @@ def _header(stored: StoredHeader, values: Mapping[str, str | None]) -> bytes:
 def _text(text: str) -> bytes:
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
-
-
-def _write(source: Path, data_start: int, header: bytes, target: Path, mode: int) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as output, source.open("rb") as data:
-            output.write(header)
-            data.seek(data_start)
-            shutil.copyfileobj(data, output, _COPY_BYTES)
-            output.flush()
-            os.fchmod(output.fileno(), mode)
-            os.fsync(output.fileno())
-        Path(temporary).replace(target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()

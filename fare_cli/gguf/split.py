@@ -51,6 +51,11 @@ def part_paths(path: Path) -> list[Path]:
     return [path.with_name(name) for name in part_file_names(part.name, part.total)]
 
 
+def bytes_here(path: Path) -> int:
+    """The size of the model that `path` belongs to: that of all its files that are there."""
+    return sum(part.stat().st_size for part in part_paths(path) if part.is_file())
+
+
 def complete_parts(path: Path) -> list[Path]:
     """Like `part_paths`; raises ModelError with the names of those that are missing."""
     parts = part_paths(path)

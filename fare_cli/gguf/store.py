@@ -6,8 +6,6 @@ import contextlib
 import difflib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,7 @@ from typing import NamedTuple
 from fare_cli.errors import ModelError
 from fare_cli.folders import cache_folder, data_folder
 from fare_cli.gguf.catalog import catalog
+from fare_cli.gguf.disk import whole_file
 from fare_cli.gguf.notes import read_notes
 from fare_cli.gguf.split import complete_parts, is_later_part, model_name, part_paths
 
@@ -211,11 +210,5 @@ def _remember(path: Path, entry: list[int | str]) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         content = {**_remembered(), str(path.absolute()): entry}
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".digests-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as output:
-                json.dump(content, output)
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(file) as output:
+            output.write(json.dumps(content).encode())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fare_cli.errors import EnvironmentFault, UsageError
+from fare_cli.errors import UsageError
+from fare_cli.gguf.disk import Say, writing
 from fare_cli.gguf.header import read_header
+from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.notes import ModelNotes, prompts_folder, read_notes, write_notes
-from fare_cli.gguf.quantize import Say, quantize
+from fare_cli.gguf.quantize import quantize
+from fare_cli.gguf.split import model_name
 from fare_cli.gguf.store import ModelFile, models_folder, resolve_model
 
 
@@ -40,29 +44,34 @@ def make_variant(
     origin = f"quantize:{source.name} {type} sha256:{source.sha256}"
     if imatrix is not None:
         origin += f" imatrix:{imatrix.stem}"
-    if target.exists():
-        if target.samefile(source.path):
-            raise UsageError(f"{target} is the model that is to be quantised", "choose another name")
-        if read_notes(target).source == origin and not force:
-            say(f"{target.name} is there already, made of the same file")
-            return resolve_model(target)
-        if not force:
-            raise UsageError(
-                f"{target} exists and is another file", "choose another --name, or replace it with --force"
-            )
-    notes = read_notes(source.path)
-    quantize(source.path, target, type, imatrix=imatrix, threads=threads, allow_requantize=allow_requantize, say=say)
-    _copy_prompts(source.path, target)
-    write_notes(target, ModelNotes(source=origin, licence=notes.licence, decoding=notes.decoding))
-    return resolve_model(target)
+    with writing(target), _lock(target, say):
+        if target.exists():
+            if target.samefile(source.path):
+                raise UsageError(f"{target} is the model that is to be quantised", "choose another name")
+            if read_notes(target).source == origin and not force:
+                say(f"{target.name} is there already, made of the same file")
+                return resolve_model(target)
+            if not force:
+                raise UsageError(
+                    f"{target} exists and is another file", "choose another --name, or replace it with --force"
+                )
+        notes = read_notes(source.path)
+        quantize(
+            source.path, target, type, imatrix=imatrix, threads=threads, allow_requantize=allow_requantize, say=say
+        )
+        _copy_prompts(source.path, target)
+        write_notes(target, ModelNotes(source=origin, licence=notes.licence, decoding=notes.decoding))
+        return resolve_model(target)
+
+
+def _lock(target: Path, say: Say) -> AbstractContextManager[object]:
+    """Elsewhere than among the installed models nobody pulls, imports or removes."""
+    return only_one_at(model_name(target), say) if target.absolute().parent == models_folder() else nullcontext()
 
 
 def _copy_prompts(source: Path, target: Path) -> None:
     before, after = prompts_folder(source), prompts_folder(target)
-    try:
-        if after.exists():
-            shutil.rmtree(after)
-        if before.is_dir():
-            shutil.copytree(before, after)
-    except OSError as error:
-        raise EnvironmentFault(f"the prompts cannot be copied to {after}: {error.strerror or error}") from None
+    if after.exists():
+        shutil.rmtree(after)
+    if before.is_dir():
+        shutil.copytree(before, after)

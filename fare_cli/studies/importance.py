@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import Any
 
 from fare_cli.asks import Ask
 from fare_cli.engine.probe import remembered_probe
-from fare_cli.errors import EnvironmentFault, InvalidRecordsError
+from fare_cli.errors import InvalidRecordsError
 from fare_cli.folders import cache_folder
+from fare_cli.gguf.disk import whole_file, writing
 from fare_cli.judge import Judge
 from fare_cli.machine import usable_cores
 from fare_cli.run.reader import InputPlan, read_items
@@ -82,14 +81,7 @@ def _progress(say: Callable[[str], None]) -> Callable[[int], None]:
 def _write(target: Path, rows: Mapping[str, Any]) -> None:
     import numpy as np
 
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".npz")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **rows)
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise EnvironmentFault(f"{target} cannot be written: {error.strerror or error}") from None
+        with whole_file(target) as output:
+            np.savez(output, **rows)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fare_cli.errors import EnvironmentFault, UsageError
-from fare_cli.gguf.building.plan import announced_size, check_disk, choose_recipe, make_plan
+from fare_cli.gguf.building.plan import announced_size, choose_recipe, make_plan
+from fare_cli.gguf.disk import check_space
 
 FARE_8B: dict[str, Any] = {
     "model_type": "qwen3",
@@ -92,6 +93,8 @@ def test_types_that_do_not_suit_are_refused(asked: str, config: dict[str, Any], 
 
 
 def test_too_little_disk_is_said_in_figures(tmp_path: Path) -> None:
-    assert check_disk(tmp_path / "not" / "there" / "yet", 1000) > 0
-    with pytest.raises(EnvironmentFault, match=r"needs about 1000000\.0 GB in .*, and \d+\.\d GB are free"):
-        check_disk(tmp_path, 10**15)
+    assert check_space(tmp_path / "not" / "there" / "yet", 1000, "the build") > 0
+    with pytest.raises(
+        EnvironmentFault, match=r"the build needs about 1000000\.00 GB in .*, and .* GB are free"
+    ):
+        check_space(tmp_path, 10**15, "the build")

@@ -152,7 +152,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path) -> N
     writer.write_ti_data_to_file()
     writer.close()
     os.truncate(source, source.stat().st_size + rows * 4096 * 2 + 64)
-    with pytest.raises(EnvironmentFault, match=r"out.gguf needs about .* GB, and .* GB are free"):
+    with pytest.raises(EnvironmentFault, match=r"out.gguf needs about .* GB in .*, and .* GB are free"):
         quantize(source, tmp_path / "out.gguf", "Q8_0")
     assert [path.name for path in tmp_path.iterdir()] == ["huge.gguf"]
 

@@ -17,13 +17,13 @@ from fare_cli.gguf.building.adapter import adapter_sha256, make_adapter
 from fare_cli.gguf.building.checkpoint import CARD, Checkpoint, read_checkpoint
 from fare_cli.gguf.building.converter import DISTRIBUTION, VERSION, find_converter, need_packages
 from fare_cli.gguf.building.making import Making, make_model
-from fare_cli.gguf.building.plan import Plan, Recipe, announced_size, check_disk, choose_recipe, make_plan
+from fare_cli.gguf.building.plan import Plan, Recipe, announced_size, choose_recipe, make_plan
 from fare_cli.gguf.building.source import Brought, Hub, Source, find_source
 from fare_cli.gguf.building.stages import Stages, one_at_a_time
+from fare_cli.gguf.disk import Say, check_space
 from fare_cli.gguf.fetch.licence import Accept
-from fare_cli.gguf.fetch.patience import Say
-from fare_cli.gguf.fetch.place import only_one
 from fare_cli.gguf.fetch.transfer import Show
+from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import BuildNotes, ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder, resolve_model
@@ -186,7 +186,7 @@ class _Build:
         """Puts a finished file among the models, whole and with its notes and card there before it."""
         target = models_folder() / f"{name}.gguf"
         digest = file_sha256(made)
-        with only_one(target, self._say):
+        with only_one_at(name, self._say):
             # Another build, of another checkpoint, may have been given the same name.
             if _installed(name, notes) is None:
                 write_notes(target, notes.model_copy(update={"sha256": digest}))
@@ -204,7 +204,7 @@ class _Build:
         parts += [f"{plan.converted / 1e9:.1f} as {recipe.converted.upper()}"]
         parts += [f"{plan.final / 1e9:.1f} as {recipe.label}"] if plan.final else []
         needed = max(0, plan.disk - self._stages.bytes_here())
-        free = check_disk(self._stages.folder, needed)
+        free = check_space(self._stages.folder, needed, "the build")
         self._say(
             f"disk: about {plan.disk / 1e9:.1f} GB at the most ({', '.join(parts)}); {free / 1e9:.1f} GB are free"
         )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fare_cli.errors import ModelError
+from fare_cli.machine import usable_cpus
 
 Logits = npt.NDArray[np.float32]
 
@@ -139,7 +140,7 @@ def _agreement(path: Path, references: list[_Reference]) -> Agreement:
 
     rows = max(len(reference.ids) for reference in references)
     model = Model(path, gpu_layers=0)
-    threads = os.cpu_count() or 1
+    threads = usable_cpus()
     params = ContextParams(cells=256, sequences=1, batch=rows, outputs=rows, unified=True, flash=False, threads=threads)
     context = Context(model, params)
     same_ids = positions = same_top = 0

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.folders import cache_folder
-from fare_cli.gguf.fetch.patience import Say
+from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch.sdist import package_sdist
 from fare_cli.gguf.fetch.transfer import Show
 

@@ -14,7 +14,7 @@ from fare_cli.gguf.building.compare import MOST_NATS, Agreement, CannotCompare, 
 from fare_cli.gguf.building.converter import SDIST_SHA256, VERSION, Converter, Watch
 from fare_cli.gguf.building.plan import Plan, Recipe
 from fare_cli.gguf.building.stages import Stage, Stages
-from fare_cli.gguf.fetch.patience import Say
+from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch.transfer import Show
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.quantize import quantize, stand_ins

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from fare_cli.errors import EnvironmentFault, UsageError
+from fare_cli.errors import UsageError
 from fare_cli.gguf.building.checkpoint import Size
 from fare_cli.gguf.quantize import size_bytes, type_named
 
@@ -22,7 +20,6 @@ _EXPERT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
 _CONVERTER_BYTES = 500_000_000
 _F32_AND_WRITTEN_BYTES = 6
 _TRIAL_BYTES = 500_000_000
-_SPARE_BYTES = 200_000_000
 
 
 class Recipe(NamedTuple):
@@ -99,18 +96,6 @@ def make_plan(recipe: Recipe, size: Size, config: Mapping[str, Any], *, download
         final=final,
         memory=max(conversion, (final or converted) + _TRIAL_BYTES),
     )
-
-
-def check_disk(folder: Path, needed: int) -> int:
-    """The bytes free where `folder` is or will be. Raises EnvironmentFault where they are too few."""
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed + _SPARE_BYTES:
-        raise EnvironmentFault(
-            f"the build needs about {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free",
-            "make room, or point FARE_HOME to a larger disk",
-        )
-    return free
 
 
 def announced_size(config: Mapping[str, Any], total_bytes: int, parameters: int | None) -> Size:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.building.checkpoint import CONFIG, INDEX, SMALL_FILES, read_config, see_usable, weight_files
 from fare_cli.gguf.catalog import BuildSource, catalog
+from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch.licence import Accept
-from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.snapshot import RECORD, hub_snapshot
 from fare_cli.gguf.fetch.transfer import Show
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-Say = Callable[[str], None]
+from fare_cli.gguf.disk import Say, only_one, whole_file
 
 _STATE = "stages.json"
 
@@ -77,10 +75,8 @@ class Stages:
 
     def _note(self, stage: Stage) -> None:
         state = {**self._state(), stage.path.name: [stage.key, stage.path.stat().st_size]}
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{_STATE}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as output:
-            json.dump(state, output, indent=2)
-        Path(temporary).replace(self.folder / _STATE)
+        with whole_file(self.folder / _STATE) as output:
+            output.write(json.dumps(state, indent=2).encode())
 
     def _state(self) -> dict[str, object]:
         try:
@@ -93,11 +89,5 @@ class Stages:
 @contextmanager
 def one_at_a_time(folder: Path, say: Say) -> Iterator[Stages]:
     """The stages in `folder`, locked among all processes; a second one waits. The lock lies beside the folder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is at work on this; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Stages(folder, lock.fileno())
+    with only_one(folder, "this build", say) as lock:
+        yield Stages(folder, lock)

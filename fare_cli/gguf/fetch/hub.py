@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import httpx2
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.fetch.patience import Say, patiently
+from fare_cli.gguf.disk import Say
+from fare_cli.gguf.fetch.patience import patiently
 from fare_cli.gguf.fetch.transfer import Remote, Way
 
 if TYPE_CHECKING:

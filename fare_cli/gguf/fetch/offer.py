@@ -12,9 +12,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from fare_cli.errors import ModelError, UsageError
+from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch import hub, web
 from fare_cli.gguf.fetch.licence import Terms, repository_terms
-from fare_cli.gguf.fetch.patience import Say
 from fare_cli.gguf.fetch.reference import HubFiles, Wanted
 from fare_cli.gguf.fetch.transfer import Remote, Show, part_file, transfer
 

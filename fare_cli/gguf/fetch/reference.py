@@ -104,10 +104,3 @@ def _name_of(path: str, reference: str) -> str:
     if not file.endswith(".gguf") or not _NAME.fullmatch(name):
         raise UsageError(f"{reference} does not say what the model is called", "name it with --name")
     return name
-
-
-def installed_file_names(name: str, count: int) -> tuple[str, ...]:
-    """What the files of a model are called in the models folder; llama.cpp finds further parts by these names."""
-    if count == 1:
-        return (f"{name}.gguf",)
-    return tuple(f"{name}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault
-from fare_cli.gguf.fetch.patience import Say
+from fare_cli.gguf.disk import Say
+from fare_cli.gguf.fetch.pip import find_pip, run_downloader
 
 # pip asks a source package's build backend for its metadata before it saves the package, which would install and run
 # the backend. With build isolation off it imports the backend from the environment, and finds this one: it answers
@@ -50,7 +47,7 @@ def package_sdist(
     the package is run or built. Raises EnvironmentFault where it cannot be had.
     """
     requirement = f"{distribution}=={version}"
-    pip = _pip()
+    pip = find_pip()
     if pip is None:
         raise EnvironmentFault(
             f"pip is not there to download the source package of {requirement}",
@@ -73,7 +70,12 @@ def package_sdist(
             ),
             *("--require-hashes", "--dest", str(brought), "--requirement", str(wanted)),
         ]
-        _run(command, requirement, {"PYTHONPATH": temporary, "FARE_SDIST": requirement})
+        run_downloader(
+            command,
+            f"the source package of {requirement}",
+            "a source package at hand can be named",
+            environment={"PYTHONPATH": temporary, "FARE_SDIST": requirement},
+        )
         return _take(brought, folder, requirement, sha256)
 
 
@@ -84,35 +86,6 @@ def _write_backend(folder: Path, backend: str) -> None:
         folder.mkdir()
         (folder / "__init__.py").touch()
     (folder / f"{module}.py").write_text(_BACKEND, encoding="utf-8")
-
-
-def _pip() -> list[str] | None:
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-P", "-m", "pip"]
-    pip = shutil.which("pip")
-    return [pip] if pip else None
-
-
-def _run(command: list[str], requirement: str, environment: dict[str, str]) -> None:
-    """Runs pip; on a terminal its progress shows on stderr, else it is quiet unless it fails."""
-    on_terminal = sys.stderr.isatty()
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=2 if on_terminal else subprocess.PIPE,
-        stderr=None if on_terminal else subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        env={**os.environ, **environment},
-    )
-    if done.returncode != 0:
-        said = [line.strip() for line in (done.stdout or "").splitlines() if line.strip()]
-        reason = f": {said[-1]}" if said else ""
-        raise EnvironmentFault(
-            f"downloading the source package of {requirement} failed{reason}",
-            "check the network and pip's settings (PIP_INDEX_URL); a source package at hand can be named",
-        )
 
 
 def _take(brought: Path, folder: Path, requirement: str, sha256: str) -> Path:

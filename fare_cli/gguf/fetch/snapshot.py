@@ -8,14 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from fare_cli.errors import ModelError
+from fare_cli.gguf.disk import Say, check_space, only_one, whole_file, writing
 from fare_cli.gguf.fetch import hub
 from fare_cli.gguf.fetch.licence import Accept, repository_terms, see_accepted
-from fare_cli.gguf.fetch.patience import Say
-from fare_cli.gguf.fetch.place import only_one, writing_to
 from fare_cli.gguf.fetch.transfer import (
+    KEPT,
     Show,
     bytes_missing,
-    check_space,
     clear_parts,
     is_here,
     part_file,
@@ -59,12 +58,12 @@ def hub_snapshot(
     see_accepted(repository, terms, accept_licence, again or "the same command with --accept-license")
     say(f"hf:{repository}@{place.commit}, licence: {terms.licence}")
     way = hub.way(place)
-    with writing_to(folder), only_one(folder, say):
+    with writing(folder, KEPT), only_one(folder, repository, say):
         folder.mkdir(exist_ok=True)
         pairs = [(hub.remote_file(place, file, say), target) for file, target in targets.items()]
         missing = [(remote, target) for remote, target in pairs if not is_here(remote, target)]
         (folder / RECORD).unlink(missing_ok=True)
-        check_space(folder, sum(bytes_missing(remote, target) for remote, target in missing))
+        check_space(folder, sum(bytes_missing(remote, target) for remote, target in missing), repository)
         for remote, target in missing:
             target.parent.mkdir(parents=True, exist_ok=True)
             clear_parts(target, keep=part_file(target, remote))
@@ -92,6 +91,5 @@ def _record(folder: Path, place: hub.Repository, licence: str, files: Sequence[s
             for file in sorted(files)
         },
     }
-    temporary = folder / f".{RECORD}"
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECORD)
+    with whole_file(folder / RECORD) as output:
+        output.write((json.dumps(content, indent=2) + "\n").encode())

@@ -10,7 +10,6 @@ import glob
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,17 @@ from typing import BinaryIO, NoReturn, Protocol
 import httpx2
 
 from fare_cli.errors import EnvironmentFault, ModelError
-from fare_cli.gguf.fetch.patience import TEMPORARY_STATUS, Patience, Say, connection_reason, status_reason
+from fare_cli.gguf.disk import Say, check_space
+from fare_cli.gguf.fetch.patience import TEMPORARY_STATUS, Patience, connection_reason, status_reason
 from fare_cli.gguf.store import file_sha256
 
 Show = Callable[[str, int, int | None], None]
 """Takes a file's name, the bytes of it that are here, and its size if that is known."""
 
-_CHUNK_BYTES = 1 << 20
-_SPARE_BYTES = 64 << 20
-"""Room that a download leaves on the disk: one filled to the last byte takes other programs down."""
+KEPT = "what has arrived is kept, and the same command goes on from there"
+"""What helps where the disk does not take more."""
 
+_CHUNK_BYTES = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -109,16 +109,6 @@ def is_here(remote: Remote, target: Path) -> bool:
     return False
 
 
-def check_space(folder: Path, needed: int) -> None:
-    """Raises EnvironmentFault where fewer than `needed` bytes and a little spare room are free in `folder`."""
-    free = shutil.disk_usage(folder).free
-    if free < needed + _SPARE_BYTES:
-        raise EnvironmentFault(
-            f"the disk is too full: {needed / 1e9:.2f} GB are to be brought to {folder}, {free / 1e9:.2f} GB are free",
-            "make room, or set FARE_HOME to a folder on another disk",
-        )
-
-
 def transfer(remote: Remote, target: Path, way: Way, *, say: Say, show: Show, patience: Patience | None = None) -> str:
     """Brings `remote` to `part_file(target, remote)`, whole, checked and on disk; returns its SHA-256.
 
@@ -131,7 +121,7 @@ def transfer(remote: Remote, target: Path, way: Way, *, say: Say, show: Show, pa
     with part.open("a+b") as file:
         arriving = _Arriving(remote, file, show)
         if remote.size is not None:
-            check_space(target.parent, remote.size - arriving.count)
+            check_space(target.parent, remote.size - arriving.count, remote.name)
         try:
             _fill(arriving, way, target.parent, patience or Patience(remote.name, say))
             arriving.check()
@@ -256,7 +246,7 @@ def _take(response: httpx2.Response, arriving: _Arriving, folder: Path) -> None:
             return
     if arriving.size is None and size is not None:
         arriving.size = size
-        check_space(folder, size - arriving.count)
+        check_space(folder, size - arriving.count, arriving.remote.name)
     for chunk in response.iter_bytes():
         arriving.add(chunk)
         if arriving.is_too_long:

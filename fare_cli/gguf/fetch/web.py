@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.fetch.patience import Say, patiently
+from fare_cli.gguf.disk import Say
+from fare_cli.gguf.fetch.patience import patiently
 from fare_cli.gguf.fetch.transfer import Remote, Way
 
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")

