@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from fare_cli.cli.models import models_app
 from fare_cli.errors import ModelError
 from fare_cli.gguf.catalog import catalog
+from tests.engine import tiny_models
+from tests.gguf.splitting import write_split
 
 
 @pytest.fixture
@@ -110,3 +112,12 @@ def test_pull_prints_the_path_on_stdout_and_talks_on_stderr(home: Path, smollm2_
     for _ in range(2):
         result = CliRunner().invoke(models_app, ["pull", "smollm2", "--from", str(smollm2_path)])
         assert result.stdout == f"smollm2\t{home / 'models' / 'smollm2.gguf'}\n"
+
+
+def test_the_list_gives_a_split_model_the_size_of_all_its_parts(home: Path, tmp_path: Path) -> None:
+    whole = tiny_models.write_qwen3(tmp_path / "tiny.gguf")
+    (home / "models").mkdir(parents=True)
+    parts = write_split(whole, home / "models", "big", 3)
+    result = CliRunner().invoke(models_app, ["list", "--json"])
+    (row,) = [row for row in json.loads(result.stdout) if row["installed"]]
+    assert (row["name"], row["bytes"]) == ("big", sum(part.stat().st_size for part in parts))

@@ -94,7 +94,5 @@ def test_types_that_do_not_suit_are_refused(asked: str, config: dict[str, Any], 
 
 def test_too_little_disk_is_said_in_figures(tmp_path: Path) -> None:
     assert check_space(tmp_path / "not" / "there" / "yet", 1000, "the build") > 0
-    with pytest.raises(
-        EnvironmentFault, match=r"the build needs about 1000000\.00 GB in .*, and .* GB are free"
-    ):
+    with pytest.raises(EnvironmentFault, match=r"the build needs about 1000000\.00 GB in .*, and .* GB are free"):
         check_space(tmp_path, 10**15, "the build")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.importing import import_model
+from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.notes import card_file, notes_file, prompts_folder, read_notes
 from fare_cli.gguf.remove import check_removal, remove_model
-from fare_cli.gguf.store import installed_models
+from fare_cli.gguf.store import ModelFile, file_sha256, installed_models
 from fare_cli.gguf.verify import verify_model
 from tests.engine import tiny_models
 from tests.gguf.dying import die_everywhere
@@ -106,3 +109,48 @@ def test_killed_at_any_moment_what_is_left_judges_nothing_and_is_gone_with_the_n
         assert read_notes(first).source is not None
         _dress(first)
     assert _visible(home / "models") == []
+
+
+def test_downloads_cut_short_go_too(home: Path, model: Path) -> None:
+    """Also where nothing else of the model is here, and never those of a model whose name begins alike."""
+    folder = import_model(model, name="big").path.parent
+    own = [
+        ".big.gguf.0123456789abcdef.part",
+        ".big-00002-of-00003.gguf.0123456789abcdef.part",
+        ".big.card.md.0123456789abcdef.part",
+        ".big.gguf.part",
+    ]
+    others = [".big.2.gguf.0123456789abcdef.part", ".bigger.gguf.0123456789abcdef.part"]
+    for name in (*own, *others):
+        (folder / name).write_bytes(b"GGUF")
+    (folder / ".big.gguf.xet-abc").mkdir()
+    assert {path.name for path in check_removal(["big"])["big"]} >= {"big.gguf", *own}
+    remove_model("big")
+    remove_model("big.2")
+    left = {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+    assert left == {".bigger.gguf.0123456789abcdef.part"}
+    with pytest.raises(ModelError, match="no model is installed as big"):
+        check_removal(["big"])
+
+
+def test_a_model_is_not_made_while_another_process_has_its_name(home: Path, model: Path) -> None:
+    """Pull, import, build, quantise and remove take the same lock."""
+    said: list[str] = []
+    source = ModelFile(model, "tiny", file_sha256(model))
+    with only_one_at("tiny-q8_0", said.append):
+        program = (
+            "from pathlib import Path; import sys\n"
+            "from fare_cli.gguf.variant import make_variant\n"
+            "from fare_cli.gguf.store import ModelFile, models_folder\n"
+            "source = ModelFile(Path(sys.argv[1]), 'tiny', sys.argv[2])\n"
+            "make_variant(source, models_folder() / 'tiny-q8_0.gguf', 'Q8_0', say=lambda line: print(line, flush=True))"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(source.path), source.sha256], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "another process is busy with tiny-q8_0; waiting for it\n"
+        assert "tiny-q8_0" not in installed_models()
+    child.communicate(timeout=60)
+    assert (child.returncode, said) == (0, [])
+    assert "tiny-q8_0" in installed_models()

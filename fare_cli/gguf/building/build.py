@@ -6,7 +6,6 @@ where it was (see `stages`).
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -23,13 +22,12 @@ from fare_cli.gguf.building.stages import Stages, one_at_a_time
 from fare_cli.gguf.disk import Say, check_space
 from fare_cli.gguf.fetch.licence import Accept
 from fare_cli.gguf.fetch.transfer import Show
-from fare_cli.gguf.install import only_one_at
+from fare_cli.gguf.install import check_name, only_one_at
 from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import BuildNotes, ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, models_folder, resolve_model
 from fare_cli.machine import memory
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _DEFAULT_LABELS = ("Q4_K_M", "MXFP4")
 
 
@@ -70,8 +68,8 @@ def build(
     little disk or network, ModelError for a damaged checkpoint or a result that does not pass its tests.
     """
     need_packages()
-    if options.name is not None and not _NAME.fullmatch(options.name):
-        raise UsageError(f"a model cannot be called {options.name!r}", "letters, digits and . _ - make a name")
+    if options.name is not None:
+        check_name(options.name)
     if options.lora is not None:
         adapter_sha256(options.lora)
     source = find_source(reference)

@@ -64,7 +64,7 @@ def pull(
         here = _known_to_be_here(want, expected)
         if here is not None:
             return here
-        named = f" --name {options.name}" if options.name else ""
+        named = f" --name {shlex.quote(options.name)}" if options.name else ""
         again = f"fare models pull {shlex.quote(reference)}{named} --accept-license"
         with offered(want, expected, options, say, show) as offer:
             return _installed(want, offer, accept_licence, again, say)

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from fare_cli.errors import UsageError
 from fare_cli.gguf.catalog import BuildSource, CatalogModel, HubSource, PackageSource, UrlSource, catalog
+from fare_cli.gguf.install import check_name
 
 _HUB = re.compile(r"hf:(?://)?(?P<repository>[\w.-]+/[\w.-]+)/(?P<file>[^@\s]+\.gguf)(?:@(?P<revision>[^@\s]+))?")
 _HUB_PAGE = re.compile(r"/(?P<repository>[\w.-]+/[\w.-]+)/(?:resolve|blob)/(?P<revision>[^/]+)/(?P<file>\S+\.gguf)")
@@ -44,8 +45,8 @@ def wanted(reference: str, name: str | None = None) -> Wanted:
     A reference is a name of the catalog, `hf:OWNER/REPO/FILE.gguf[@REVISION]`, the address of a file's page on the Hub,
     or any other address of a GGUF file. Raises UsageError for what is none of these, or for a model that must be built.
     """
-    if name is not None and not _NAME.fullmatch(name):
-        raise UsageError(f"a model cannot be called {name!r}", "letters, digits and . _ - make a name")
+    if name is not None:
+        check_name(name)
     if reference.startswith("hf:"):
         return _on_hub(_HUB.fullmatch(reference), reference, name)
     address = urlsplit(reference)
