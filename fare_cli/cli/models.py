@@ -30,6 +30,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_models(as_json: _AsJson = False) -> None:
     """List the models that are installed, and those that can be got with `fare models pull` or `fare models build`."""
     from fare_cli.gguf.catalog import catalog
+    from fare_cli.gguf.split import part_paths
     from fare_cli.gguf.store import installed_models
 
     installed = installed_models()
@@ -43,7 +44,8 @@ def list_models(as_json: _AsJson = False) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     for name, path in installed.items():
-        typer.echo(f"{name}\t{_gigabytes(path.stat().st_size)}\t{path}")
+        size = sum(part.stat().st_size for part in part_paths(path) if part.is_file())
+        typer.echo(f"{name}\t{_gigabytes(size)}\t{path}")
     if not installed:
         typer.echo("no model is installed", err=True)
     if obtainable:
@@ -55,7 +57,7 @@ def list_models(as_json: _AsJson = False) -> None:
 def _facts(model: CatalogModel) -> dict[str, object]:
     return {
         "about": model.about,
-        "command": "build" if model.source.kind == "build" else "pull",
+        "command": model.command,
         "licence": model.licence,
         "restricts": model.restricts,
         "bytes": model.bytes,
@@ -70,13 +72,12 @@ def _facts(model: CatalogModel) -> dict[str, object]:
 
 
 def _obtainable_line(name: str, model: CatalogModel) -> str:
-    command = "build" if model.source.kind == "build" else "pull"
     size = model.approximate_bytes
     facts = [f"{'' if model.bytes else 'about '}{_gigabytes(size)}" if size else "size unknown"]
     facts.append(f"{model.licence} ({model.restricts})" if model.restricts else model.licence)
     if model.unverified:
         facts.append("unverified")
-    get = f"fare models {command} {name}"
+    get = f"fare models {model.command} {name}"
     return f"  {get:<30} {'; '.join(facts)}\n      {model.about}"
 
 

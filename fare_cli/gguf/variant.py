@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from fare_cli.errors import EnvironmentFault, UsageError
+from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.header import read_header
-from fare_cli.gguf.notes import ModelNotes, prompts_folder, read_notes, write_notes
+from fare_cli.gguf.notes import ModelNotes, files_beside, notes_file, prompts_folder, read_notes, write_notes
 from fare_cli.gguf.quantize import Say, quantize
 from fare_cli.gguf.store import ModelFile, models_folder, resolve_model
 
@@ -50,11 +50,31 @@ def make_variant(
             raise UsageError(
                 f"{target} exists and is another file", "choose another --name, or replace it with --force"
             )
-    notes = read_notes(source.path)
+    elif not force:
+        _check_free(target)
+    notes = read_notes(source.path) if source.path.parent == models_folder() else ModelNotes()
     quantize(source.path, target, type, imatrix=imatrix, threads=threads, allow_requantize=allow_requantize, say=say)
     _copy_prompts(source.path, target)
-    write_notes(target, ModelNotes(source=origin, licence=notes.licence, decoding=notes.decoding))
-    return resolve_model(target)
+    made = resolve_model(target)
+    write_notes(target, ModelNotes(source=origin, sha256=made.sha256, licence=notes.licence, decoding=notes.decoding))
+    return made
+
+
+def _check_free(target: Path) -> None:
+    """Raises UsageError where something that fare did not put there has a name that the model's notes would take."""
+    if notes_file(target).exists():
+        try:
+            read_notes(target)
+        except ModelError:
+            pass
+        else:
+            return
+    for file in files_beside(target):
+        if file.exists():
+            raise UsageError(
+                f"{file} is there already, and fare keeps what belongs to {target.name} under that name",
+                "choose another name, or replace it with --force",
+            )
 
 
 def _copy_prompts(source: Path, target: Path) -> None:
