@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fare_cli.asks import Direct, Judgment, Reply, ReplyError
-from fare_cli.errors import RecordError
+from fare_cli.errors import RecordError, visible
 from fare_cli.identity import JudgingOptions
 from fare_cli.records import Source, Verdict, invalid_verdict, parse, verdict_schema
 from tests.tasks.making import first_asks, judged, make_task, reply
@@ -125,4 +125,4 @@ def test_an_invalid_verdict_keeps_the_record_it_knows() -> None:
 def test_any_text_stays_on_one_line(id: str, message: str) -> None:
     line = invalid_verdict("step", RecordError("bad_value", message), id=id).to_line()
     assert "\n" not in line
-    assert json.loads(line)["error"]["message"] == message
+    assert json.loads(line)["error"]["message"] == visible(message)

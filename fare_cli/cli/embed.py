@@ -91,6 +91,8 @@ def _target(source: Path, output: Path | None, name: str | None, *, force: bool)
     assert output is not None
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "name a file in it")
+    if output.suffix != ".gguf":
+        raise UsageError(f"-o {output}: the name must end in .gguf", f"for example -o {output}.gguf")
     if output.exists() and not force:
         raise UsageError(f"{output} is there already", "choose another, or replace it with --force")
     return output

@@ -182,6 +182,7 @@ def _usage_message(error: Any) -> tuple[str, str]:
     command = error.ctx.command_path if error.ctx is not None else "fare"
     text = str(error.format_message())
     text = " ".join(text.split())  # click breaks the line before a list of choices
+    text = text.replace(": Value error, ", ": ")
     return text[:1].lower() + text[1:].rstrip("."), f"{command} --help lists what it takes"
 
 

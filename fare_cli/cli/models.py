@@ -59,7 +59,7 @@ def list_models(as_json: _AsJson = False) -> None:
 def _facts(model: CatalogModel) -> dict[str, object]:
     return {
         "about": model.about,
-        "command": "build" if model.source.kind == "build" else "pull",
+        "command": model.command,
         "licence": model.licence,
         "restricts": model.restricts,
         "bytes": model.bytes,
@@ -74,13 +74,12 @@ def _facts(model: CatalogModel) -> dict[str, object]:
 
 
 def _obtainable_line(name: str, model: CatalogModel) -> str:
-    command = "build" if model.source.kind == "build" else "pull"
     size = model.approximate_bytes
     facts = [f"{'' if model.bytes else 'about '}{_gigabytes(size)}" if size else "size unknown"]
     facts.append(f"{model.licence} ({model.restricts})" if model.restricts else model.licence)
     if model.unverified:
         facts.append("unverified")
-    get = f"fare models {command} {name}"
+    get = f"fare models {model.command} {name}"
     return f"  {get:<30} {'; '.join(facts)}\n      {model.about}"
 
 

@@ -144,6 +144,8 @@ def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
 def _check_options(options: QuantizeOptions, types: Sequence[str]) -> None:
     if options.output is not None and (len(types) > 1 or options.name is not None):
         raise UsageError("-o names one file", "give one --type and no --name, or leave -o away")
+    if options.output is not None and options.output.suffix != ".gguf":
+        raise UsageError(f"-o {options.output}: the name must end in .gguf", f"for example -o {options.output}.gguf")
     if options.name is not None and ("/" in options.name or options.name.startswith(".")):
         raise UsageError(f"--name {options.name}: a plain name is wanted", "-o FILE writes anywhere")
     if options.check is None:

@@ -253,7 +253,8 @@ def _arrange(options: EngineOptions, header: Header, room_bytes: int, *, offload
     """The layout that makes good use of so much room; the smallest there is, where even that does not fit."""
     ctx = _context_length(options, header)
     if options.slots is not None and not 1 <= options.slots <= MAX_SEQUENCES - EXTRA_SEQUENCES:
-        raise UsageError(f"--slots {options.slots}: between 1 and {MAX_SEQUENCES - EXTRA_SEQUENCES}")
+        most = MAX_SEQUENCES - EXTRA_SEQUENCES
+        raise UsageError(f"--slots {options.slots}: llama.cpp has 1 to {most}", "leave it out, and fare chooses")
     # A quantised cache is read by flash attention only.
     flash = options.flash
     if flash is None or options.deterministic or options.kv_type != "f16":

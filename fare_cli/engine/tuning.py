@@ -136,6 +136,17 @@ def write_tuning(model_sha256: str, tuning: Tuning) -> Path:
     return path
 
 
+def check_writable(model_sha256: str, machine: dict[str, Any]) -> None:
+    """Raises EnvironmentFault where findings could not be kept: better before minutes of measuring than after."""
+    folder = _file(model_sha256, machine).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise EnvironmentFault(f"findings cannot be kept in {folder}: {error.strerror}") from None
+
+
 def forget_tuning(model_sha256: str) -> int:
     """Removes what was found about a model, on whatever machine and build; how many files that were.
 

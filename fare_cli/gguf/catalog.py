@@ -110,6 +110,11 @@ class CatalogModel(_Entry):
         return self
 
     @property
+    def command(self) -> Literal["build", "pull"]:
+        """Which `fare models` command gets it."""
+        return "build" if self.source.kind == "build" else "pull"
+
+    @property
     def approximate_bytes(self) -> int | None:
         """The size of the file that is brought, or about that of the one that is built; None where nobody knows."""
         return self.bytes or self.sizes.get(self.quantisation or "")

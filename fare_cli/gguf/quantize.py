@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +70,7 @@ _SAY_EVERY_S = 10.0
 
 class StandIns(NamedTuple):
     """Weights that are in other types than those asked for, because their rows are no multiple of 256: their share of
-    all, the types, and the length of such a row."""
+    all, the types, and the length that most such rows have."""
 
     share: float
     types: tuple[str, ...]
@@ -167,8 +168,11 @@ def stand_ins(header: Header, type: str) -> StandIns | None:
     found = [tensor for tensor in header.tensors if _does_not_fit(tensor) and tensor.type in _STAND_INS]
     if not found:
         return None
-    share = sum(math.prod(tensor.shape) for tensor in found) / header.parameters
-    return StandIns(share, tuple(sorted({tensor.type for tensor in found})), found[0].shape[0])
+    widths: Counter[int] = Counter()
+    for tensor in found:
+        widths[tensor.shape[0]] += math.prod(tensor.shape)
+    share = widths.total() / header.parameters
+    return StandIns(share, tuple(sorted({tensor.type for tensor in found})), widths.most_common(1)[0][0])
 
 
 def bits_per_weight(header: Header) -> float:

@@ -91,7 +91,8 @@ def base_of(adapter: Path, base: str) -> Path:
     found = installed_models().get(base)
     name = _name(adapter)
     if found is None:
-        hint = f"fare models pull {base}" if base in catalog() else f"fare models import FILE --name {base}"
+        known = catalog().get(base)
+        hint = f"fare models {known.command} {base}" if known else f"fare models import FILE --name {base}"
         raise ModelError(f"{name} is an adapter for {base}, which is not installed", f"get it with: {hint}")
     if read_notes(found).base is not None:
         raise ModelError(f"{name} is an adapter for {base}, which is an adapter itself", "install it on a whole model")
@@ -116,7 +117,8 @@ def _find(name_or_path: str | Path | None) -> Path:
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not a model file", "name the GGUF file in it")
     if name in catalog():
-        raise ModelError(f"the model {name} is not installed", f"get it with: fare models pull {name}")
+        command = f"fare models {catalog()[name].command} {name}"
+        raise ModelError(f"the model {name} is not installed", f"get it with: {command}")
     if isinstance(name_or_path, Path) or "/" in name or name.lower().endswith(_SUFFIX):
         raise ModelError(f"there is no model file {path}")
     near = difflib.get_close_matches(name, [*installed, *catalog()], n=1)

@@ -7,11 +7,11 @@ import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fare_cli.errors import UsageError
+from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.disk import Say, writing
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.install import only_one_at
-from fare_cli.gguf.notes import ModelNotes, prompts_folder, read_notes, write_notes
+from fare_cli.gguf.notes import ModelNotes, files_beside, notes_file, prompts_folder, read_notes, write_notes
 from fare_cli.gguf.quantize import quantize
 from fare_cli.gguf.split import model_name
 from fare_cli.gguf.store import ModelFile, models_folder, resolve_model
@@ -55,18 +55,40 @@ def make_variant(
                 raise UsageError(
                     f"{target} exists and is another file", "choose another --name, or replace it with --force"
                 )
-        notes = read_notes(source.path)
+        elif not force:
+            _check_free(target)
+        notes = read_notes(source.path) if source.path.parent == models_folder() else ModelNotes()
         quantize(
             source.path, target, type, imatrix=imatrix, threads=threads, allow_requantize=allow_requantize, say=say
         )
         _copy_prompts(source.path, target)
-        write_notes(target, ModelNotes(source=origin, licence=notes.licence, decoding=notes.decoding))
-        return resolve_model(target)
+        made = resolve_model(target)
+        write_notes(
+            target, ModelNotes(source=origin, sha256=made.sha256, licence=notes.licence, decoding=notes.decoding)
+        )
+        return made
 
 
 def _lock(target: Path, say: Say) -> AbstractContextManager[object]:
     """Elsewhere than among the installed models nobody pulls, imports or removes."""
     return only_one_at(model_name(target), say) if target.absolute().parent == models_folder() else nullcontext()
+
+
+def _check_free(target: Path) -> None:
+    """Raises UsageError where something that fare did not put there has a name that the model's notes would take."""
+    if notes_file(target).exists():
+        try:
+            read_notes(target)
+        except ModelError:
+            pass
+        else:
+            return
+    for file in files_beside(target):
+        if file.exists():
+            raise UsageError(
+                f"{file} is there already, and fare keeps what belongs to {target.name} under that name",
+                "choose another name, or replace it with --force",
+            )
 
 
 def _copy_prompts(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from fare_cli.engine import openmp
 from fare_cli.engine.options import EngineOptions, KvLayout, Work
 from fare_cli.engine.probe import remembered_probe
 from fare_cli.engine.sizing import layout_for
-from fare_cli.engine.tuning import Tuned, Tuning, WorkTuning, machine_facts, read_tuning, write_tuning
+from fare_cli.engine.tuning import Tuned, Tuning, WorkTuning, check_writable, machine_facts, read_tuning, write_tuning
 from fare_cli.errors import ModelError
 from fare_cli.gguf.store import ModelFile
 from fare_cli.machine import usable_cores, usable_cpus
@@ -94,10 +94,12 @@ def tune(
     """Measures, keeps what is faster than fare's own choice for later runs, and reports everything that was tried.
 
     `max_seconds` bounds all of it, as long as single trials allow; None gives each kind of work 90 s, or more where a
-    trial is long. What is finished is kept even if the rest is interrupted. Raises ModelError, UsageError.
+    trial is long. What is finished is kept even if the rest is interrupted. Raises ModelError, UsageError,
+    EnvironmentFault.
     """
     begun = time.monotonic()
     report = TuneReport(model.name, machine_facts())
+    check_writable(model.sha256, report.machine)
     layers = layout_for(model.path, EngineOptions(), Tuned()).layout.gpu_layers
     kernels = remembered_probe(model.path, gpu_layers=layers).safe_kernels
     shares = len(works) + 1

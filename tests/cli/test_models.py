@@ -55,6 +55,14 @@ def test_the_list_as_json_says_what_is_installed(home: Path) -> None:
     assert (rows["fare-8b"]["command"], rows["fare-8b"]["restricts"]) == ("build", "no commercial use")
 
 
+def test_the_size_of_a_split_model_is_that_of_all_its_parts(home: Path) -> None:
+    (home / "models").mkdir(parents=True)
+    for number in (1, 2, 3):
+        (home / "models" / f"big-{number:05}-of-00003.gguf").write_bytes(b"GGUF" + bytes(9_999_996))
+    result = CliRunner().invoke(models_app, ["list"])
+    assert result.stdout.split("\t")[:2] == ["big", "0.03 GB"]
+
+
 @pytest.mark.parametrize("by", ["name", "path"])
 def test_show_prints_what_the_header_says(installed: Path, by: str) -> None:
     result = CliRunner().invoke(models_app, ["show", "smollm2" if by == "name" else str(installed), "--json"])

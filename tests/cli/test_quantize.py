@@ -69,6 +69,46 @@ def test_another_file_of_that_name_is_replaced_only_by_force(quantize: Quantize,
     assert target.stat().st_size > 10_000
 
 
+def test_what_a_user_keeps_beside_the_new_file_is_not_overwritten(
+    quantize: Quantize, home: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"my": "data"}')
+    done = quantize("tiny-f32", "-t", "Q8_0", "-o", tmp_path / "mine.gguf")
+    assert done.returncode == 2
+    assert str(mine) in done.stderr
+    assert mine.read_text() == '{"my": "data"}'
+    assert not (tmp_path / "mine.gguf").exists()
+
+    folder = home / "models" / "tiny-q4_0.prompts"
+    folder.mkdir()
+    done = quantize("tiny-f32", "-t", "Q4_0")
+    assert done.returncode == 2
+    assert folder.is_dir()
+    assert quantize("tiny-f32", "-t", "Q4_0", "--force").returncode == 0
+
+
+def test_a_file_that_is_not_installed_may_have_any_json_beside_it(quantize: Quantize, home: Path) -> None:
+    source = home / "weights.gguf"
+    (home / "models" / "tiny-f32.gguf").rename(source)
+    source.with_suffix(".json").write_text('{"my": "data"}')
+    done = quantize(source, "-t", "Q8_0")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["out.json", "out"])
+def test_a_file_is_written_only_under_the_name_of_a_model(quantize: Quantize, tmp_path: Path, name: str) -> None:
+    done = quantize("tiny-f32", "-t", "Q8_0", "-o", tmp_path / name)
+    assert done.returncode == 2
+    assert "end in .gguf" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_what_was_made_can_be_verified(quantize: Quantize, fare: Fare, home: Path) -> None:
+    assert quantize("tiny-f32", "-t", "Q8_0").returncode == 0
+    assert "as it was installed" in fare("models", "verify", "tiny-q8_0", env={"FARE_HOME": str(home)}).stdout
+
+
 def test_prompts_go_with_the_weights(quantize: Quantize, home: Path) -> None:
     folder = home / "models" / "tiny-f32.prompts" / "pairwise"
     folder.mkdir(parents=True)

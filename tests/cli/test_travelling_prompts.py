@@ -114,6 +114,7 @@ def test_a_model_of_a_name_keeps_licence_and_gets_what_lies_beside(
         (["-o", "x.gguf"], "brings no prompts"),
         (["-o", "plain.gguf", "--prompts", "mine"], "is there already"),
         (["-o", "mine", "--prompts", "mine"], "is a folder"),
+        (["-o", "x.json", "--prompts", "mine"], "must end in .gguf"),
         (["--name", "../x", "--prompts", "mine"], "no name for a model"),
         (["-o", "x.gguf", "--remove", "--prompts", "mine"], "--remove takes everything out"),
         (["-o", "x.gguf", "--prompts", "nowhere"], "no model is called nowhere"),

@@ -100,6 +100,15 @@ def test_a_short_search_on_a_real_model_says_what_it_would_take(fare: Fare, home
     assert "was not tuned for this machine" in fare("doctor", "--model", smollm2_path).stdout
 
 
+def test_a_search_whose_findings_cannot_be_kept_does_not_begin(fare: Fare, home: Path, tiny_model: Path) -> None:
+    home.mkdir()
+    (home / "cache").write_text("in the way")
+    done = fare("models", "tune", str(tiny_model))
+    assert done.returncode == 5
+    assert "findings cannot be kept" in done.stderr
+    assert "a whole search takes" not in done.stderr
+
+
 def test_a_search_for_people_ends_with_what_was_chosen(fare: Fare, home: Path, tiny_model: Path) -> None:
     done = fare("models", "tune", tiny_model, "--work", "direct", "--max-seconds", "16")
     assert done.returncode == 0, done.stderr

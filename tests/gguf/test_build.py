@@ -18,6 +18,7 @@ from fare_cli.asks import Ask
 from fare_cli.engine.engine import Engine
 from fare_cli.engine.native import Model
 from fare_cli.engine.options import EngineOptions
+from fare_cli.engine.sizing import TunedLayout
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
 from fare_cli.errors import ModelError, UsageError
@@ -190,12 +191,13 @@ def test_a_gpt_oss_in_bf16_becomes_mxfp4_and_k_types_fall_back_at_its_width(
     assert "the width 2880 is no multiple of 256" in done.stderr
     assert not _said(done, "converting"), "the converted file was kept"
     types = _types(home / "models" / "oss-q4_k_m.gguf")
-    assert (types["ffn_gate_exps"], types["ffn_down_exps"]) == ("Q4_K", "Q8_0")
+    assert types["ffn_gate_exps"] == "Q4_K"
+    assert types["ffn_down_exps"] in ("Q5_0", "Q8_0"), "llama.cpp's stand-ins for Q4_K and Q6_K"
     assert _leftovers(home) == []
 
 
 def test_the_experts_of_an_mxfp4_checkpoint_stay_as_they_are(home: Path, tmp_path: Path, smollm2: Path) -> None:
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file
 
     source = checkpoints.write_gpt_oss(tmp_path / "oss", smollm2, mxfp4=True)
     with pytest.raises(UsageError, match="in MXFP4 already"):
@@ -205,7 +207,7 @@ def test_the_experts_of_an_mxfp4_checkpoint_stay_as_they_are(home: Path, tmp_pat
     assert notes.build is not None
     assert notes.build.agreement is not None, "transformers runs the checkpoint, too"
     assert _types(model.path)["ffn_down_exps"] == "MXFP4"
-    given = load_file(source / "model.safetensors")["model.layers.0.mlp.experts.down_proj_scales"]
+    given = load_file(source / "model.safetensors")["model.layers.0.mlp.experts.down_proj_scales"].numpy()
     tensor = next(tensor for tensor in GGUFReader(model.path).tensors if tensor.name == "blk.0.ffn_down_exps.weight")
     assert np.array_equal(np.asarray(tensor.data).reshape(-1, 17)[:, 0], given.reshape(-1))
 
@@ -220,7 +222,9 @@ def test_a_build_that_is_killed_at_any_stage_goes_on_there(home: Path, qwen3: Pa
     starts = ["converting to BF16", "quantising to Q4_0", "comparing with the checkpoint"]
     for number, start in enumerate(starts):
         said = _killed_at(start, home, qwen3, "--type", "Q4_0", "--compare")
-        assert [any(line.startswith(stage) for line in said) for stage in starts[:number]] == [False] * number
+        # The stage that the last kill met is made again, those before it are not.
+        for finished in starts[: max(number - 1, 0)]:
+            assert not any(line.startswith(finished) for line in said)
         assert _installed() == []
     done = _fare(home, qwen3, "--type", "Q4_0", "--compare")
     assert done.returncode == 0, done.stderr
@@ -300,7 +304,7 @@ def test_an_adapter_is_built_on_top_of_its_base(home: Path, tmp_path: Path, qwen
     groups = pairs(3, DIRECT)
     shape = layout(slots=2)
     plain = {key: reply.log_probabilities or {} for key, reply in run_once(base, shape, groups).items()}
-    opened = Engine(base, EngineOptions(gpu_layers=0, lora=file), layout=shape)
+    opened = Engine(base, EngineOptions(gpu_layers=0, lora=file), layout=TunedLayout(shape))
     adapted = run(opened, groups)
     opened.close()
     label = DIRECT.labels[0]

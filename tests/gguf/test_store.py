@@ -81,6 +81,7 @@ def test_an_installed_name_beats_a_file_of_that_name_but_a_path_is_a_path(
         ("judge.gguf", "no model file judge.gguf", None),
         (Path("judge"), "no model file judge", None),
         (".", "is a folder", "GGUF"),
+        ("fare-8b", "fare-8b is not installed", "fare models build fare-8b"),
     ],
 )
 def test_what_is_not_there_is_said_with_a_way_out(
