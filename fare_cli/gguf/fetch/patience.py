@@ -58,12 +58,17 @@ class Patience:
 def patiently(call: Callable[[], _Result], what: str, say: Say) -> _Result:
     """What `call` returns, tried again after failures that may pass: of the connection, and `TEMPORARY_STATUS`.
 
+    A server that cannot be reached at all is given four seconds.
     Other failures come through as they are. Raises EnvironmentFault when it is time to give up.
     """
     patience = Patience(what, say)
+    # Where nobody has answered yet, it is mostly a machine without network, and its user is waiting.
+    without_answer = Patience(what, say, _WAITS_S[:3])
     while True:
         try:
             return call()
+        except httpx2.ConnectError as error:
+            without_answer.wait(connection_reason(error))
         except httpx2.TransportError as error:
             patience.wait(connection_reason(error))
         except httpx2.HTTPError as error:
