@@ -119,7 +119,7 @@ def write_gpt_oss(folder: Path, tokenizer: Path, seed: int = 0, *, mxfp4: bool =
         num_hidden_layers=2,
         num_local_experts=4,
         num_experts_per_tok=2,
-        num_attention_heads=4,
+        num_attention_heads=8,
         num_key_value_heads=2,
         head_dim=32,
         sliding_window=128,

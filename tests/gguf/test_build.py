@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGUFReader
+from gguf import GGUFReader, dequantize
 
 from fare_cli.asks import Ask
 from fare_cli.engine.engine import Engine
@@ -117,23 +117,18 @@ def test_f16_gives_the_labels_that_transformers_gives(smollm2_home: Path, smollm
         assert np.exp((replies[ask_id].log_probabilities or {})[label]) == pytest.approx(probability, abs=0.02)
 
 
-@pytest.mark.parametrize(("type", "share"), [("Q8_0", 8.6 / 16), ("Q4_K_M", 6.3 / 16)])
-def test_other_types_are_made_of_the_kept_file_and_judge(
-    smollm2_home: Path, smollm2: Path, type: str, share: float
-) -> None:
-    done = _fare(smollm2_home, smollm2, "--type", type, "--keep", "--no-compare")
-    name = f"smol-{type.lower()}"
+def test_another_type_is_made_of_the_kept_file_and_judges(smollm2_home: Path, smollm2: Path) -> None:
+    done = _fare(smollm2_home, smollm2, "--type", "Q4_K_M", "--keep", "--no-compare")
     assert done.returncode == 0, done.stderr
-    # Q8_0 comes from the converter itself.
-    assert _said(done, "converting") == (type == "Q8_0")
-    # At its width of 576 most tensors are no multiple of 256.
-    assert ("no multiple of 256" in done.stderr) == (type == "Q4_K_M")
+    assert not _said(done, "converting")
+    assert "the width 576 is no multiple of 256" in done.stderr
     f16 = (smollm2_home / "models" / "smol-f16.gguf").stat().st_size
-    assert (smollm2_home / "models" / f"{name}.gguf").stat().st_size == pytest.approx(f16 * share, rel=0.05)
+    # 6.3 bits a weight: most tensors fall back.
+    assert (smollm2_home / "models" / "smol-q4_k_m.gguf").stat().st_size == pytest.approx(f16 * 6.3 / 16, rel=0.05)
 
     examples = Path(__file__).parents[2] / "examples" / "verify.jsonl"
     judged = subprocess.run(
-        [*PROGRAM, "judge", "verify", str(examples), "--model", name, "--mode", "direct", "--quiet"],
+        [*PROGRAM, "judge", "verify", str(examples), "--model", "smol-q4_k_m", "--mode", "direct", "--quiet"],
         capture_output=True,
         text=True,
         env=environment(FARE_HOME=str(smollm2_home)),
@@ -151,7 +146,7 @@ def test_the_comparison_notices_another_model(smollm2_home: Path, qwen3: Path) -
 
 
 def _labels_by_transformers(checkpoint: Path, gguf_file: Path, asks: list[Ask]) -> dict[str, tuple[str, float]]:
-    """The most likely label of each direct ask and its probability, by one pass over prompt, marker and label each."""
+    """The most likely label of each direct ask and its probability, by one pass over each."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -162,12 +157,11 @@ def _labels_by_transformers(checkpoint: Path, gguf_file: Path, asks: list[Ask]) 
     found = {}
     for ask in asks:
         prompt = [*template.prompt(ask.messages).tokens, *marker]
-        scores = {}
-        for label, path in choice.paths.items():
-            with torch.inference_mode():
-                logits = judge(torch.tensor([[*prompt, *path]])).logits[0, len(prompt) - 1 : -1]
-            steps = [step for step in range(len(path)) if path[:step] in choice.nodes]
-            scores[label] = float(sum(logits.log_softmax(-1)[step, path[step]] for step in steps))
+        # Where the labels part; what all of them share is certain.
+        (node,) = choice.nodes
+        with torch.inference_mode():
+            logits = judge(torch.tensor([[*prompt, *node]])).logits[0, -1]
+        scores = {label: float(logits[path[len(node)]]) for label, path in choice.paths.items()}
         best = max(scores, key=scores.__getitem__)
         found[ask.id] = (best, float(np.exp(scores[best] - np.logaddexp.reduce(list(scores.values())))))
     model.close()
@@ -202,14 +196,21 @@ def test_the_experts_of_an_mxfp4_checkpoint_stay_as_they_are(home: Path, tmp_pat
     source = checkpoints.write_gpt_oss(tmp_path / "oss", smollm2, mxfp4=True)
     with pytest.raises(UsageError, match="in MXFP4 already"):
         build(str(source), options=BuildOptions(type="Q4_K_M"))
-    model = build(str(source), options=BuildOptions(compare=True))
-    notes = read_notes(model.path)
-    assert notes.build is not None
-    assert notes.build.agreement is not None, "transformers runs the checkpoint, too"
+    model = build(str(source), options=BuildOptions(compare=False))
     assert _types(model.path)["ffn_down_exps"] == "MXFP4"
-    given = load_file(source / "model.safetensors")["model.layers.0.mlp.experts.down_proj_scales"].numpy()
+    given = load_file(source / "model.safetensors")
+    name = "model.layers.0.mlp.experts.down_proj"
     tensor = next(tensor for tensor in GGUFReader(model.path).tensors if tensor.name == "blk.0.ffn_down_exps.weight")
-    assert np.array_equal(np.asarray(tensor.data).reshape(-1, 17)[:, 0], given.reshape(-1))
+    expected = _four_bit_weights(given[f"{name}_blocks"].numpy(), given[f"{name}_scales"].numpy())
+    assert np.array_equal(dequantize(tensor.data, tensor.tensor_type), expected)
+
+
+def _four_bit_weights(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """What OpenAI's checkpoints mean: two E2M1 numbers in a byte, the low one first, times a power of two."""
+    values = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+    numbers = np.stack([values[blocks & 15], values[blocks >> 4]], axis=-1).reshape(*blocks.shape[:-1], 32)
+    weights = numbers * np.exp2(scales.astype(np.float32) - 127)[..., None]
+    return weights.reshape(*blocks.shape[:-2], -1)
 
 
 def _types(path: Path) -> dict[str, str]:
@@ -232,13 +233,11 @@ def test_a_build_that_is_killed_at_any_stage_goes_on_there(home: Path, qwen3: Pa
     assert not _said(done, starts[1])
     assert _said(done, starts[2])
     assert _leftovers(home) == []
-    killed = read_header(home / "models" / "tiny-q4_0.gguf")
-    assert killed.quantisation == "Q4_0"
-    digest = (home / "models" / "tiny-q4_0.gguf").read_bytes()
-
-    (home / "models" / "tiny-q4_0.gguf").unlink()
-    assert _fare(home, qwen3, "--type", "Q4_0", "--no-compare").returncode == 0
-    assert (home / "models" / "tiny-q4_0.gguf").read_bytes() == digest, "as if it had never been interrupted"
+    path = home / "models" / "tiny-q4_0.gguf"
+    assert read_header(path).quantisation == "Q4_0"
+    build_notes = read_notes(path).build
+    assert build_notes is not None
+    assert build_notes.agreement is not None
 
 
 def _killed_at(start: str, home: Path, *arguments: str | Path) -> list[str]:
