@@ -108,7 +108,7 @@ def quantize(
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         check_space(target.parent, _bytes_needed(header, type), target.name, _ANOTHER_PLACE)
-        with _partial_file(target) as partial:
+        with _partial_file(target) as (partial, lock):
             say(f"quantising {source.name} to {type}")
             order = {
                 "source": str(source),
@@ -118,7 +118,7 @@ def quantize(
                 "allow_requantize": allow_requantize,
                 "imatrix": None if imatrix is None else str(imatrix),
             }
-            _run(order, source, say)
+            _run(order, lock, source, say)
             written = _checked(partial, header, type)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -190,8 +190,9 @@ def _bytes_needed(header: Header, type: str) -> int:
 
 
 @contextmanager
-def _partial_file(target: Path) -> Iterator[Path]:
-    """A file beside `target` that this process alone writes; gone afterwards unless it was renamed."""
+def _partial_file(target: Path) -> Iterator[tuple[Path, int]]:
+    """A file beside `target` that this process alone writes, and the descriptor of its lock; the file is gone
+    afterwards unless it was renamed."""
     partial = target.with_name(f".{target.name}.part")
     with partial.open("ab") as lock:
         try:
@@ -199,7 +200,7 @@ def _partial_file(target: Path) -> Iterator[Path]:
         except BlockingIOError:
             raise EnvironmentFault(f"another process is writing {target}", "wait for it to end") from None
         try:
-            yield partial
+            yield partial, lock.fileno()
         finally:
             partial.unlink(missing_ok=True)
 
@@ -215,8 +216,11 @@ def _checked(partial: Path, source: Header, type: str) -> Header:
     return written
 
 
-def _run(order: Mapping[str, Any], source: Path, say: Say) -> None:
-    """Has a child process do it: what crashes llama.cpp ends only the child."""
+def _run(order: Mapping[str, Any], lock: int, source: Path, say: Say) -> None:
+    """Has a child process do it: what crashes llama.cpp ends only the child.
+
+    The child holds the lock as well, so that the file stays its own if this process is killed.
+    """
     # -P: a file in the working folder must not stand in for a module of Python.
     command = [sys.executable, "-P", "-m", "fare_cli.gguf.quantize", json.dumps(order)]
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
@@ -227,6 +231,7 @@ def _run(order: Mapping[str, Any], source: Path, say: Say) -> None:
             stderr=errors,
             text=True,
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            pass_fds=[lock],
         )
         try:
             problem = _follow(child, say)

@@ -167,21 +167,47 @@ def test_two_processes_do_not_write_the_same_target(fitting: Path, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["out.gguf"]
 
 
-def test_ctrl_c_ends_the_work_and_leaves_nothing(tmp_path: Path) -> None:
+def _begin(tmp_path: Path) -> subprocess.Popen[str]:
+    """A process in the middle of quantising source.gguf to out.gguf."""
     source = write_gpt_oss(tmp_path / "source.gguf", layers=3, embedding=2880, feed_forward=960)
     program = "import sys; from pathlib import Path; from fare_cli.gguf.quantize import quantize;"
     program += "quantize(Path(sys.argv[1]), Path(sys.argv[2]), 'Q4_0', threads=1)"
-    target = tmp_path / "out.gguf"
     child = subprocess.Popen(
-        [sys.executable, "-c", program, source, target], env=environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, source, tmp_path / "out.gguf"],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     partial = tmp_path / ".out.gguf.part"
     deadline = time.monotonic() + 60
     while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.001)
+    return child
+
+
+def test_ctrl_c_ends_the_work_and_leaves_nothing(tmp_path: Path) -> None:
+    child = _begin(tmp_path)
     child.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in child.communicate(timeout=60)[1]
     assert [path.name for path in tmp_path.iterdir()] == ["source.gguf"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the child of a process")
+def test_what_outlives_a_killed_process_keeps_its_file_to_itself(tmp_path: Path) -> None:
+    process = _begin(tmp_path)
+    worker = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    os.kill(worker, signal.SIGSTOP)
+    process.kill()
+    process.communicate()
+    try:
+        with pytest.raises(EnvironmentFault, match="another process is writing"):
+            quantize(tmp_path / "source.gguf", tmp_path / "out.gguf", "Q4_0")
+    finally:
+        os.kill(worker, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert quantize(tmp_path / "source.gguf", tmp_path / "out.gguf", "Q4_0").quantisation == "Q4_0"
 
 
 @pytest.mark.long
