@@ -41,7 +41,7 @@ WORK_SECONDS, WORK_TRIALS = 90.0, 26
 #: Trials that a whole search takes, as a rule.
 WHOLE_SEARCH = 45
 
-#: The first trial of a setting is stopped when it takes so many times longer than fare's own choice with as many asks.
+#: The first trial of a setting is stopped when it takes so many times longer than any before with as many asks.
 _PATIENCE = 3.0
 
 #: Trials kept for the end: the setting found against the start, and its spins beside a busy core.
@@ -137,12 +137,15 @@ def _tune_work(trials: Trials, work: Work, seconds: float | None, say: Callable[
     whole = WHOLE_SEARCH * default.whole_s
     say(f"{work}: at most {seconds:.0f} s; a whole search takes about {whole:.0f} s (--max-seconds)")
     effective = {Tuned(): default.effective}
+    longest_s = default.prompt_s + default.write_s
 
     def measure(setting: Tuned) -> float:
+        nonlocal longest_s
         say(f"{work}: {setting.label() or 'own choice'}")
         more = max(1.0, (setting.slots or 1) / (default.effective.slots or 1))
-        limit = None if setting in effective else _PATIENCE * more * (default.prompt_s + default.write_s)
-        measured = trials.measure(work, setting, limit_s=limit)
+        measured = trials.measure(work, setting, limit_s=None if setting in effective else _PATIENCE * more * longest_s)
+        # A machine that has become slower meanwhile is no fault of the next setting.
+        longest_s = max(longest_s, measured.prompt_s + measured.write_s)
         effective[setting] = measured.effective
         return measured.ask_s(work)
 
