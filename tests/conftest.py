@@ -9,6 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test depends on how fast the machine is just now.
+settings.register_profile("fare", deadline=None)
+settings.load_profile("fare")
 
 _SKIPS = Path(__file__).with_name("SKIPS")
 _LONG = "long: takes too long for every change; left out unless chosen with -m"
