@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from fare_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from fare_cli.gguf.building import Importance
 
 
 def build_model(
@@ -41,7 +48,12 @@ def build_model(
         ),
     ] = None,
     imatrix: Annotated[
-        Path | None, typer.Option("--imatrix", metavar="FILE", help="Quantise with this importance matrix.")
+        Path | None,
+        typer.Option("--imatrix", metavar="FILE", help="Keep best what matters most on the prompts of these records."),
+    ] = None,
+    task: Annotated[
+        Literal["pairwise", "step", "verify", "score"] | None,
+        typer.Option("--task", metavar="pairwise|step|verify|score", help="What the records of --imatrix are."),
     ] = None,
     compare: Annotated[
         bool | None,
@@ -73,11 +85,13 @@ def build_model(
     from fare_cli.cli.downloading import DownloadDisplay
     from fare_cli.gguf.building import BuildOptions, build
 
-    options = BuildOptions(
-        type=type, name=name, lora=lora, converter=converter, imatrix=imatrix, compare=compare, keep=keep
-    )
+    options = BuildOptions(type=type, name=name, lora=lora, converter=converter, compare=compare, keep=keep)
+    if (imatrix is None) != (task is None):
+        raise UsageError("--imatrix and --task go together", "--task says what the records are")
     is_asked = sys.stdin.isatty() and sys.stderr.isatty()
     with DownloadDisplay(live=sys.stderr.isatty()) as display:
+        if imatrix is not None and task is not None:
+            options = replace(options, importance=_importance(imatrix, task, display.say))
         model = build(
             source,
             options=options,
@@ -86,3 +100,21 @@ def build_model(
             show=display.show,
         )
     typer.echo(f"{model.name}\t{model.path}")
+
+
+def _importance(records: Path, task: str, say: Callable[[str], None]) -> Importance:
+    """What matters on these records, measured on the converted model with the prompts that it would be asked with."""
+    from fare_cli.gguf.building import Importance
+    from fare_cli.gguf.store import file_sha256
+    from fare_cli.run.lines import check_inputs
+    from fare_cli.run.reader import InputPlan
+
+    check_inputs([str(records)])
+
+    def measure(converted: Path) -> Path:
+        from fare_cli.judge import Judge
+        from fare_cli.studies.importance import importance_file
+
+        return importance_file(Judge.open(converted), InputPlan(task, (str(records),)), say=say)
+
+    return Importance(file_sha256(records), measure)

@@ -14,13 +14,15 @@ from fare_cli.gguf.split import model_name
 
 class BuildNotes(BaseModel):
     """How a model was built here: the SHA-256 of its checkpoint (see `building.checkpoint.Checkpoint`), the type, the
-    converter's release, and in words how it agreed with the checkpoint; None where they could not be compared."""
+    converter's release, the SHA-256 of the records whose importance was weighed, and in words how it agreed with the
+    checkpoint; None where they could not be compared."""
 
     model_config = ConfigDict(extra="forbid")
 
     checkpoint: str
     type: str
     converter: str
+    importance: str | None = None
     agreement: str | None = None
 
 

@@ -213,6 +213,23 @@ def _four_bit_weights(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return weights.reshape(*blocks.shape[:-2], -1)
 
 
+def test_what_matters_on_the_users_records_is_kept_best(home: Path, tmp_path: Path, qwen3: Path) -> None:
+    records = tmp_path / "pairs.jsonl"
+    lines = [{"question": f"{n} + {n}?", "answer_a": str(2 * n), "answer_b": str(n)} for n in range(1, 5)]
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    weigh = ("--imatrix", records, "--task", "pairwise", "--name", "weighed")
+    assert _fare(home, qwen3, "--type", "Q4_0", "--no-compare").returncode == 0
+    done = _fare(home, qwen3, "--type", "Q4_0", "--no-compare", *weigh)
+    assert done.returncode == 0, done.stderr
+    assert _said(done, "measured on 8 prompts")
+    plain, weighed = home / "models" / "tiny-q4_0.gguf", home / "models" / "weighed.gguf"
+    assert plain.read_bytes() != weighed.read_bytes()
+    assert _types(plain) == _types(weighed)
+    direct = _fare(home, qwen3, "--type", "F16", *weigh[:4])
+    assert (direct.returncode, "not quantised" in direct.stderr) == (2, True)
+    assert _fare(home, qwen3, "--imatrix", records).returncode == 2
+
+
 def _types(path: Path) -> dict[str, str]:
     """The type of the tensors of the first layer, and of those outside of layers, by their short names."""
     tensors = GGUFReader(path).tensors

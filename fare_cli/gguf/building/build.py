@@ -15,7 +15,7 @@ from fare_cli.errors import UsageError
 from fare_cli.gguf.building.adapter import adapter_sha256, make_adapter
 from fare_cli.gguf.building.checkpoint import CARD, Checkpoint, read_checkpoint
 from fare_cli.gguf.building.converter import DISTRIBUTION, VERSION, find_converter, need_packages
-from fare_cli.gguf.building.making import Making, make_model
+from fare_cli.gguf.building.making import Importance, Making, make_model
 from fare_cli.gguf.building.plan import Plan, Recipe, announced_size, choose_recipe, make_plan
 from fare_cli.gguf.building.source import Brought, Hub, Source, find_source
 from fare_cli.gguf.building.stages import Stages, one_at_a_time
@@ -37,15 +37,16 @@ class BuildOptions:
 
     `type` is one of `quantize.TYPES`, F32 or MXFP4 (default: MXFP4 for gpt-oss, else Q4_K_M). `name` is what the result
     is installed as. `lora` is the folder of a LoRA adapter (PEFT) to put on top. `converter` is llama-cpp-python's
-    source package, where it is at hand. `imatrix` is passed on to `quantize`. `compare` says whether to compare with
-    the checkpoint (None: where it fits the memory). `keep` keeps the download and the converted file for other types.
+    source package, where it is at hand. `importance` says which weights matter most. `compare` says whether to compare
+    with the checkpoint (None: where it fits the memory). `keep` keeps the download and the converted file for other
+    types.
     """
 
     type: str | None = None
     name: str | None = None
     lora: Path | None = None
     converter: Path | None = None
-    imatrix: Path | None = None
+    importance: Importance | None = None
     compare: bool | None = None
     keep: bool = False
 
@@ -94,6 +95,8 @@ def _built_before(source: Source, options: BuildOptions) -> ModelFile | None:
         notes = read_notes(path)
         if notes.source is None or notes.build is None or not notes.source.startswith(start):
             continue
+        if notes.build.importance != (options.importance.key if options.importance is not None else None):
+            continue
         right_revision = source.revision in ("main", notes.source.removeprefix(start))
         if right_revision and notes.build.type in labels and options.name in (None, name):
             return ModelFile(path, name, file_sha256(path))
@@ -137,13 +140,18 @@ class _Build:
             source=f"build:{brought.origin}",
             licence=brought.licence,
             decoding=dict(self._source.decoding),
-            build=BuildNotes(checkpoint=checkpoint.sha256(), type=recipe.label, converter=_converter_release()),
+            build=BuildNotes(
+                checkpoint=checkpoint.sha256(),
+                type=recipe.label,
+                converter=_converter_release(),
+                importance=None if recipe.is_direct else self._importance_key(),
+            ),
         )
         here = _installed(name, notes)
         if here is None:
             plan = make_plan(recipe, checkpoint.size, checkpoint.config, download=False)
             made = make_model(
-                checkpoint, recipe, plan, making, imatrix=self._options.imatrix, compared=self._options.compare
+                checkpoint, recipe, plan, making, importance=self._options.importance, compared=self._options.compare
             )
             assert notes.build is not None
             notes.build.agreement = made.agreement
@@ -151,6 +159,9 @@ class _Build:
             take_card_prompts(here, self._say)
         self._say(f"{'' if is_base else 'installed as '}{name}: {here.stat().st_size / 1e9:.2f} GB")
         return resolve_model(name)
+
+    def _importance_key(self) -> str | None:
+        return self._options.importance.key if self._options.importance is not None else None
 
     def _bring(self, accept: Accept) -> tuple[Brought, Making]:
         """The checkpoint and the converter, both here. What it all takes is said, and checked, before the download."""
@@ -198,6 +209,8 @@ class _Build:
         return target
 
     def _show_plan(self, recipe: Recipe, plan: Plan) -> None:
+        if recipe.is_direct and self._options.importance is not None:
+            raise UsageError(f"{recipe.label} is converted and not quantised: --imatrix changes nothing there")
         parts = [f"{plan.download / 1e9:.1f} to download"] if plan.download else []
         parts += [f"{plan.converted / 1e9:.1f} as {recipe.converted.upper()}"]
         parts += [f"{plan.final / 1e9:.1f} as {recipe.label}"] if plan.final else []

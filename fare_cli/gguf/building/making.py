@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch.transfer import Show
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.quantize import quantize, stand_ins
-from fare_cli.gguf.store import file_sha256
 from fare_cli.machine import memory
 
 #: What transformers takes of memory for each weight, computing in F32 or in 16 bits, and what it takes besides.
@@ -27,6 +26,14 @@ _COMPARISON_BYTES = 1_500_000_000
 
 #: Texts of the comparison that llama.cpp may cut into other tokens than transformers: rare signs, not whole languages.
 _OTHER_IDS_SHARE = 0.25
+
+
+class Importance(NamedTuple):
+    """Which weights matter most: `measure` gives a file for `quantize(imatrix=...)` on a converted model, `key` is the
+    SHA-256 of the records it measures on."""
+
+    key: str
+    measure: Callable[[Path], Path]
 
 
 class Making(NamedTuple):
@@ -49,14 +56,20 @@ class Made(NamedTuple):
 
 
 def make_model(
-    checkpoint: Checkpoint, recipe: Recipe, plan: Plan, making: Making, *, imatrix: Path | None, compared: bool | None
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    plan: Plan,
+    making: Making,
+    *,
+    importance: Importance | None,
+    compared: bool | None,
 ) -> Made:
     """The model file of a checkpoint. `compared` says whether to compare the two (None: where it fits the memory).
 
     Raises ModelError where a stage fails or its result does not pass.
     """
     converted = _convert(checkpoint, recipe, plan, making)
-    final = converted if recipe.is_direct else _quantise(converted, recipe, making, imatrix)
+    final = converted if recipe.is_direct else _quantise(converted, recipe, making, importance)
     _try(final, making)
     files = {recipe.converted.upper(): converted, recipe.label: final}
     return Made(final.path, _compare(checkpoint, files, making, compared))
@@ -85,8 +98,9 @@ def _convert(checkpoint: Checkpoint, recipe: Recipe, plan: Plan, making: Making)
     return making.stages.make(f"converted-{recipe.converted}.gguf", inputs, work)
 
 
-def _quantise(converted: Stage, recipe: Recipe, making: Making, imatrix: Path | None) -> Stage:
+def _quantise(converted: Stage, recipe: Recipe, making: Making, importance: Importance | None) -> Stage:
     def work(partial: Path) -> None:
+        imatrix = None if importance is None else importance.measure(converted.path)
         making.say(f"quantising to {recipe.label}")
         header = quantize(converted.path, partial, recipe.type, imatrix=imatrix)
         if other := stand_ins(header, recipe.type):
@@ -96,8 +110,8 @@ def _quantise(converted: Stage, recipe: Recipe, making: Making, imatrix: Path | 
             )
 
     inputs = {"of": converted.key, "type": recipe.type, "engine": VERSION}
-    if imatrix is not None:
-        inputs["imatrix"] = file_sha256(imatrix)
+    if importance is not None:
+        inputs["importance"] = importance.key
     return making.stages.make(f"quantised-{recipe.label.lower()}.gguf", inputs, work)
 
 
