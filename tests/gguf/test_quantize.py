@@ -217,6 +217,6 @@ def test_every_type_of_the_small_model_judges_nearly_as_before(name: str, smollm
     written = quantize(smollm2_path, target, name, allow_requantize=True)
     assert written.quantisation == name
     found = stand_ins(written, name)
-    assert (found is not None) == (name[-1] in "KMLS")  # its width is 576
+    assert (found is not None) == ("_K" in name or name == "IQ4_XS")  # its width is 576
     tolerance = 0.15 if TYPES[name].bits > 4 else 0.4
     assert probability_of_a(target) == pytest.approx(probability_of_a(smollm2_path), abs=tolerance)
