@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fare_cli.engine.devices import find_devices, gpu_backends, idle_gpu
 from fare_cli.errors import ExitCode, FareError, ModelError
-from fare_cli.machine import gpus, memory
 
 if TYPE_CHECKING:
     from fare_cli.engine.sizing import Layout
@@ -177,6 +175,9 @@ def _engine() -> list[Check]:
 
 def _gpu() -> Check:
     """The GPUs that will be used, and one that the build cannot use."""
+    from fare_cli.engine.devices import find_devices, gpu_backends, idle_gpu
+    from fare_cli.machine import gpus
+
     backends = gpu_backends()
     idle = idle_gpu(gpus(), backends)
     if idle is not None:
@@ -209,6 +210,8 @@ def _cpu_has_amx() -> bool:
 
 
 def _memory() -> Check:
+    from fare_cli.machine import memory
+
     found = memory()
     message = f"{found.total_bytes / 1e9:.1f} GB, {found.available_bytes / 1e9:.1f} GB available"
     return Check("memory", "ok", message, values=found._asdict())
