@@ -107,7 +107,9 @@ def quantize(
     begun = time.monotonic()
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        check_space(target.parent, _bytes_needed(header, type), target.name, _ANOTHER_PLACE)
+        widths = (tensor.shape[0] for tensor in header.tensors if len(tensor.shape) > 1)
+        needed = size_bytes(type, header.parameters, widths)
+        check_space(target.parent, needed, target.name, _ANOTHER_PLACE)
         with _partial_file(target) as (partial, lock):
             say(f"quantising {source.name} to {type}")
             order = {
@@ -182,11 +184,6 @@ def bits_per_weight(header: Header) -> float:
 
 def _does_not_fit(tensor: Tensor) -> bool:
     return len(tensor.shape) > 1 and tensor.shape[0] % _BLOCK != 0
-
-
-def _bytes_needed(header: Header, type: str) -> int:
-    growth = 1 if type in _BLOCK_32 or not any(map(_does_not_fit, header.tensors)) else _STAND_IN_GROWTH
-    return int(header.parameters * TYPES[type].bits * growth / 8)
 
 
 @contextmanager
