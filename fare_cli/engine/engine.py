@@ -11,7 +11,7 @@ from fare_cli.engine import openmp
 from fare_cli.engine.loop import Counters, Loop
 from fare_cli.engine.native import Context, Model, build_info
 from fare_cli.engine.options import EngineOptions
-from fare_cli.engine.sizing import TunedLayout, choose_tuned_layout, layout_for, room_now
+from fare_cli.engine.sizing import Room, TunedLayout, choose_tuned_layout, room_now
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.tuning import Tuned
 from fare_cli.engine.turns import Turns
@@ -42,17 +42,19 @@ class Engine:
     ) -> None:
         self._context: Context | None = None
         self._path = path
-        # Measured first: how much of the weights counts as taken once they are loaded depends on the kernels.
-        self._room = room_now(options)
-        chosen = layout or layout_for(path, options, tuned or Tuned())
-        layers = chosen.layout.gpu_layers
+        self._room: Room | None = None
+        if layout is None:
+            # Measured first: how much of the weights counts as taken once they are loaded depends on the kernels.
+            self._room = room_now(options)
+            layout = self._choose_layout(options, tuned or Tuned())
+        layers = layout.layout.gpu_layers
         self._model = Model(path, gpu_layers=layers, gpu_split=options.gpu_split, use_extra_bufts=not safe_kernels)
         try:
             if self._model.has_encoder or self._model.has_recurrent_state:
                 raise ModelError(f"{path}: fare runs decoder models with attention; this one is of another kind")
             self.template = ChatTemplate(self._model)
             self._turns = Turns(self._model, self.template)
-            self._start(options, chosen)
+            self._start(options, layout)
         except BaseException:
             self.close()
             raise
@@ -89,7 +91,8 @@ class Engine:
         )
 
     def _choose_layout(self, options: EngineOptions, tuned: Tuned) -> TunedLayout:
-        return choose_tuned_layout(options, tuned, read_model(self._path), self._room, name=str(self._path))
+        room = self._room or room_now(options)
+        return choose_tuned_layout(options, tuned, read_model(self._path), room, name=str(self._path))
 
     @property
     def facts(self) -> dict[str, str | int | float | bool | None]:
