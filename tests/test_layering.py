@@ -41,6 +41,8 @@ _MAY_IMPORT = {
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
+    # Published files are opened and read like inputs.
+    "importers": _WAIST | _RECORDS | {"run.lines"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
     "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "run"},
 }
@@ -123,7 +125,7 @@ def test_only_the_command_line_imports_typer_and_rich() -> None:
 
 
 def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
-    assert {module.split(".")[0] for module in _importers({"scipy", "sklearn"})} == {"meta"}
+    assert {module.split(".")[0] for module in _importers({"krippendorff", "scipy", "sklearn"})} == {"meta"}
 
 
 def test_only_fetching_reaches_the_network() -> None:
