@@ -41,10 +41,15 @@ _MAY_IMPORT = {
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
+    # Figures are shown with their intervals.
+    "report": {"errors", "meta"},
     # Published files are opened and read like inputs.
     "importers": _WAIST | _RECORDS | {"run.lines"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
-    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "run"},
+    "studies": _WAIST
+    | _RECORDS
+    | _PROMPTS
+    | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "report", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}

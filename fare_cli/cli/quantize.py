@@ -218,8 +218,8 @@ class _Check:
     def __init__(self, options: QuantizeOptions, judging: JudgeOptions, settings: Settings, console: Console) -> None:
         # Imported first: where the extra is missing, nothing has been quantised in vain.
         from fare_cli.cli.source import input_plan
+        from fare_cli.studies.judging import check_rereadable
         from fare_cli.studies.limits import parse_limit
-        from fare_cli.studies.quantising import check_rereadable
         from fare_cli.tasks import check_options
 
         assert options.task is not None
@@ -256,7 +256,8 @@ class _Check:
     def _judge(self, source: Subject, quantised: Sequence[Subject]) -> QuantisingReport:
         from fare_cli.cli.console import ProgressDisplay
         from fare_cli.cli.stopping import StopSignals
-        from fare_cli.studies.quantising import TOLERATED_FLIPS, Talk, check_quantised
+        from fare_cli.studies.judging import Talk
+        from fare_cli.studies.quantising import TOLERATED_FLIPS, check_quantised
 
         signals = StopSignals()
         shown = ProgressDisplay(self.console, live=sys.stderr.isatty())
@@ -357,7 +358,7 @@ def _rows(report: QuantisingReport) -> Iterator[tuple[str, ...]]:
 
 
 def _compared(row: Any) -> tuple[str, str, str, str]:
-    from fare_cli.studies.quantising import share_in_words
+    from fare_cli.report.words import share_in_words
 
     made = row.comparison
     kappa = "-" if made.kappa is None else f"{made.kappa.value:.2f}"
