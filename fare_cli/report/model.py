@@ -65,7 +65,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series over common axes. `diagonal` draws y = x, where a perfect instrument would lie."""
+    """Series over common axes. `diagonal` draws y = x, where a perfect instrument would lie. `x_names` stand under the
+    x axis at 1, 2, ... in place of numbers."""
 
     name: str
     title: str
@@ -74,6 +75,7 @@ class Plot:
     series: tuple[Series, ...]
     diagonal: bool = False
     note: str = ""
+    x_names: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The plot as JSON values."""
@@ -84,7 +86,8 @@ class Plot:
             }
             for one in self.series
         ]
-        return {"title": self.title, "note": self.note, "x": self.x, "y": self.y, "series": series}
+        values = {"title": self.title, "note": self.note, "x": self.x, "y": self.y, "series": series}
+        return {**values, "x_names": list(self.x_names)} if self.x_names else values
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from fare_cli.report.text import fact_in_words, value_in_words
 _WIDTH, _HEIGHT = 720, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 16, 264
 _MOST_TICKS = 8
+# Room below the axis for names that are written downwards, about 20 letters of 12 pixels.
+_NAMES_HEIGHT = 110
 
 
 class _Mark(NamedTuple):
@@ -44,6 +46,7 @@ class _Drawing(NamedTuple):
     diagonal: tuple[float, float, float, float] | None
     zero: float
     bar_width: float
+    height: int
 
 
 class _Axis(NamedTuple):
@@ -70,7 +73,7 @@ def page(report: Report) -> str:
     environment.filters["words"] = value_in_words
     environment.filters["fact"] = fact_in_words
     drawings = {plot.name: _drawing(plot) for plot in report.plots if any(one.points for one in plot.series)}
-    frame = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
+    frame = {"width": _WIDTH, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
     return environment.from_string(source).render(report=report, drawings=drawings, frame=frame)
 
 
@@ -78,7 +81,7 @@ def _drawing(plot: Plot) -> _Drawing:
     points = [point for one in plot.series for point in one.points]
     heights = [height for point in points for height in (point.y, point.low, point.high) if height is not None]
     bars = any(one.style == "bars" for one in plot.series)
-    across = _axis([point.x for point in points], _LEFT, _RIGHT, pad=0.5 if bars else 0.0)
+    across = _axis([point.x for point in points], _LEFT, _RIGHT, pad=0.5 if bars or plot.x_names else 0.0)
     up = _axis([*heights, 0.0] if bars else heights, _BOTTOM, _TOP)
     diagonal = None
     if plot.diagonal:
@@ -88,16 +91,17 @@ def _drawing(plot: Plot) -> _Drawing:
     gap = min((after - before for before, after in itertools.pairwise(gaps)), default=1.0)
     return _Drawing(
         plot=plot,
-        series=[_drawn(one, number, across, up) for number, one in enumerate(plot.series)],
-        x_ticks=across.labelled(),
+        series=[_drawn(one, number, across, up, plot.x_names) for number, one in enumerate(plot.series)],
+        x_ticks=[(across.at(place), name) for place, name in enumerate(plot.x_names, start=1)] or across.labelled(),
         y_ticks=up.labelled(),
         diagonal=diagonal,
         zero=up.at(max(up.ticks[0], min(0.0, up.ticks[-1]))),
+        height=_HEIGHT + _NAMES_HEIGHT if plot.x_names else _HEIGHT,
         bar_width=round(0.7 * abs(across.at(across.ticks[0] + gap) - across.at(across.ticks[0])), 1),
     )
 
 
-def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
+def _drawn(series: Series, number: int, across: _Axis, up: _Axis, names: tuple[str, ...]) -> _Drawn:
     marks = [
         _Mark(
             across.at(point.x),
@@ -105,7 +109,7 @@ def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
             None if point.low is None else up.at(point.low),
             None if point.high is None else up.at(point.high),
             point.label,
-            f"{point.label or f'{point.x:g}'}: {point.y:.3g}"
+            f"{point.label or (names[round(point.x) - 1] if names else f'{point.x:g}')}: {point.y:.3g}"
             + ("" if point.low is None or point.high is None else f" ({point.low:.3g} to {point.high:.3g})"),
         )
         for point in series.points

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from fare_cli.asks import Backend
-from fare_cli.errors import InputError
+from fare_cli.errors import InputError, UsageError
 from fare_cli.folders import cache_folder
 from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.judge import Judge
 from fare_cli.meta.agreement import Proportion, proportion
 from fare_cli.report.words import interval_in_words
-from fare_cli.run.lines import check_inputs, is_pipe
+from fare_cli.run.lines import check_inputs, is_pipe, read_lines
 from fare_cli.run.progress import ProgressSnapshot
 from fare_cli.run.reader import InputPlan
 from fare_cli.run.runner import Outcome, RunPlan, run
@@ -62,6 +63,25 @@ def check_rereadable(records: InputPlan) -> None:
     check_inputs(records.files)
 
 
+def told_task(records: InputPlan) -> str:
+    """The task that the fields of the first record speak for. Raises UsageError where they do not."""
+    for line in read_lines(records.files, [], max_line_bytes=records.max_line_bytes):
+        try:
+            values = json.loads(line.data or b"")
+        except ValueError:
+            continue
+        if not isinstance(values, dict):
+            continue
+        given = {name for name, value in values.items() if value is not None} | set(records.field_map)
+        if {"answer_a", "answer_b"} <= given:
+            return "pairwise"
+        if "steps" in given or (records.split is not None and "answer" in given):
+            return "step"
+        if "answer" in given:
+            return "score" if {"rubric", "criteria"} & given else "verify"
+    raise UsageError("the records do not say what they are", "name it: --task pairwise, step, verify or score")
+
+
 def replies_file(judge: StudiedJudge, task: str) -> Path | None:
     """Where the replies of a model are kept between studies; None for a judge of another kind."""
     if not isinstance(judge, Judge):
@@ -79,13 +99,15 @@ def judge_all(
     again: bool = False,
     max_invalid: float | None = None,
     whole: bool = False,
+    asked: Callable[[Task], Task] = lambda task: task,
     talk: Talk = SILENT,
 ) -> Judged:
     """All records judged by one judge, which stays open. Replies that it gave earlier are not asked for again, unless
     `again`.
 
-    Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. Raises what
-    `run` raises; too many invalid records are `outcome.problem`.
+    Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. `asked` makes
+    the judge's task one that asks in another way; replies are kept by what was asked. Raises what `run` raises;
+    too many invalid records are `outcome.problem`.
     """
     talk.turn(judge.name)
     engine: dict[str, Any] = {}
@@ -101,7 +123,7 @@ def judge_all(
         journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan = RunPlan(
         source=records,
-        task=judge.task(records.task),
+        task=asked(judge.task(records.task)),
         identity=judge.identity(records.task),
         journal=journal,
         resume=not again,
@@ -115,6 +137,13 @@ def judge_all(
 
     outcome = run(plan, opened, emit=keep, progress=talk.progress)
     return Judged(tuple(verdicts), outcome, engine)
+
+
+def label_of(verdict: Verdict) -> str:
+    """What a verdict says, as one label: `undecided` where the orders differ, all scores where there are several."""
+    if verdict.criteria is not None:
+        return ", ".join(f"{name} {one.score}" for name, one in verdict.criteria.items())
+    return "undecided" if verdict.verdict is None else verdict.verdict
 
 
 def agreeing(verdicts: Sequence[Verdict]) -> Proportion | None:
