@@ -25,36 +25,52 @@ class Mistake(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What a mistake is made in. `around` is the rest of the record (question, reference), which says what is known;
-    `conclusion` asks for a mistake in what the answer comes to, where it makes the whole answer wrong."""
+    """What a mistake is made in. `conclusion` asks for one in what the answer comes to, so that the whole answer is
+    wrong and not only a word on the way."""
 
     parts: Sequence[str]
-    around: str
+    question: str
+    reference: str | None
     conclusion: bool
     draw: random.Random
 
+    @property
+    def around(self) -> tuple[str, ...]:
+        """The texts of the record beside the answer."""
+        return (self.question, self.reference or "")
 
-# Not glued to a word or to another number, and not the number of a list entry or of a step.
-_NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w]|[.,]\d)")
-_COUNTING = re.compile(r"(?:^|\n)[ \t]*\(?$|\b(?:[Ss]tep|#|No\.|[Cc]hapter|[Ff]igure|[Tt]able) ?$")
+
+# Not glued to a word, to another number or to a colon, as the parts of a time are.
+_NUMBER = re.compile(r"(?<![\w.,:])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:]|[.,]\d)")
+# What stands before a number that only counts: the entries of a list, steps, figures.
+_COUNTING = re.compile(r"(?:^|\n)[ \t]*\(?$|\b(?:step|no\.|chapter|figure|table) $|#$", re.I)
+_ENTRY = re.compile(r"[.):](?:\s|$)")
+_WORDS_BEHIND_A_RESULT = 2
 
 
 def _numbers(text: str) -> list[re.Match[str]]:
+    """The numbers that mean an amount."""
     found = []
     for match in _NUMBER.finditer(text):
-        before, after = text[: match.start()], text[match.end() : match.end() + 1]
-        if not (_COUNTING.search(before) and (after in (".", ")", ":") or not before.endswith("\n"))):
+        counting = _COUNTING.search(text[: match.start()])
+        if counting is None or (counting[0].strip(" \t(\n") == "" and not _ENTRY.match(text, match.end())):
             found.append(match)
     return found
 
 
+def _values(text: str) -> set[str]:
+    return {match[0] for match in _NUMBER.finditer(text)}
+
+
 def changed_number(material: Material) -> Mistake | None:
-    """One number is another from some place on. With `conclusion` it is the last number of the answer, everywhere."""
+    """One number is another from some place on; with `conclusion` it is the result of the answer, everywhere."""
     places = [(part, match) for part, text in enumerate(material.parts) for match in _numbers(text)]
     if not places:
         return None
     part, match = places[-1] if material.conclusion else material.draw.choice(places)
     number = match[0]
+    if material.conclusion and not _is_result(match, material):
+        return None
     other = _another(number, material)
     if other is None:
         return None
@@ -63,12 +79,21 @@ def changed_number(material: Material) -> Mistake | None:
         part = next(index for index, one in places if one[0] == number)
         start = 0
     # The result inside a calculator mark, `<<3*4=12>>12`, stands right before the number.
-    elif material.parts[part][:start].endswith(f"={number}>>"):
+    elif match.string[:start].endswith(f"={number}>>"):
         start -= len(number) + 2
     parts = list(material.parts)
     for index in range(part, len(parts)):
         parts[index] = _replaced(parts[index], number, other, start if index == part else 0)
     return Mistake(parts, part)
+
+
+def _is_result(last: re.Match[str], material: Material) -> bool:
+    """Whether the last number of an answer is what the question asks for: the reference has it too, or, where there is
+    none, it is no number of the question and at most two words stand behind it."""
+    if material.reference is not None:
+        return last[0] in _values(material.reference)
+    behind = last.string[last.end() :].split()
+    return last[0] not in _values(material.question) and len(behind) <= _WORDS_BEHIND_A_RESULT
 
 
 def _replaced(text: str, number: str, other: str, start: int) -> str:
@@ -80,9 +105,10 @@ def _replaced(text: str, number: str, other: str, start: int) -> str:
 
 def _another(number: str, material: Material) -> str | None:
     """A number of the same look (digits, decimals, zeros at its end) that occurs nowhere in the record."""
-    known = " ".join([*material.parts, material.around])
+    known = "\n".join([*material.parts, *material.around])
     digits = [index for index, character in enumerate(number) if character.isdigit()]
-    changeable = [index for index in digits if number[index] != "0"] or digits
+    # The first of three digits and more stays, so that a year remains one.
+    changeable = [index for index in digits[len(digits) > 2 :] if number[index] != "0"] or digits
     candidates = [
         number[:index] + digit + number[index + 1 :]
         for index in changeable
@@ -90,7 +116,7 @@ def _another(number: str, material: Material) -> str | None:
         if digit != number[index]
     ]
     material.draw.shuffle(candidates)
-    taken = {match[0] for match in _NUMBER.finditer(known)}
+    taken = _values(known)
     return next((one for one in candidates if one not in taken), None)
 
 
@@ -103,17 +129,22 @@ _NO_STATEMENT = re.compile(
 
 
 def negated_sentence(material: Material) -> Mistake | None:
-    """One sentence says the opposite: a `not` more, or one less. With `conclusion` it is the last that can be."""
+    """One sentence says the opposite: a `not` more, or one less. With `conclusion` it is the last of the answer."""
     places = []
-    for part, text in enumerate(material.parts):
-        for span in [] if has_code(text) else sentences(text):
-            turned = _negated(text[span.start : span.end])
-            if turned is not None:
-                places.append((part, span, turned))
+    for part, span in _sentences(material):
+        turned = _negated(material.parts[part][span.start : span.end])
+        if turned is not None:
+            places.append((part, span, turned))
     if not places:
         return None
-    part, span, turned = places[-1] if material.conclusion else material.draw.choice(places)
+    part, span, turned = material.draw.choice(places)
     return Mistake(_with(material.parts, part, span, turned), part)
+
+
+def _sentences(material: Material) -> list[tuple[int, Span]]:
+    """The sentences in which a mistake may be, by their part; code has none. With `conclusion` only the last."""
+    found = [(part, span) for part, text in enumerate(material.parts) if not has_code(text) for span in sentences(text)]
+    return found[-1:] if material.conclusion else found
 
 
 def _negated(sentence: str) -> str | None:
@@ -133,54 +164,69 @@ def _negated(sentence: str) -> str | None:
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
 # Words that are capitalised without being names.
 _CAPITALISED = """
-A After All Also An And Answer Are As At Be Because Before Both But By Can Do Does Each Every Finally First For From
-He Her Here His How However I If In Is It Its Let Many My Next No Not Now Of On One Only Options Or Our Question
-Second She Since So Some Step Than That The Their Then There Therefore These They Third This Those Three Thus To
-Total Two Was We Were What When Where Which While Who Why Will With Yes You Your
+A Additionally After All Also An And Another Answer Any Are As At Based Be Because Before Between Both But By Can
+Despite Do Does During Each Even Every False Finally First For From Furthermore Given He Her Here His How However I
+If In Instead Is It Its Just Let Like Many Meanwhile More Moreover Most Much My Next No None Not Note Now Of On Once
+One Only Options Or Other Our Over Overall Perhaps Please Question Second She Since So Some Step Still Such Sure
+Than Thank That The Their Then There Therefore These They Third This Those Three Thus To Total True Two Under Using
+Was We Were What When Where Which While Who Why Will With Within Without Yes You Your
 """
 _NO_NAMES = frozenset(_CAPITALISED.split())
 
 
 def swapped_entity(material: Material) -> Mistake | None:
-    """In one sentence, one name of the record stands for another. Names are capitalised and occur twice at least."""
-    names = _names(" \n".join([*material.parts, material.around]))
+    """In one sentence, one name of the record stands for another. With `conclusion` it is the last of the answer."""
+    names = _names("\n".join([*material.parts, *material.around]))
     places = []
-    for part, text in enumerate(material.parts):
-        for span in sentences(text):
-            sentence = text[span.start : span.end]
-            here = [name for name in names if _mentions(sentence, name)]
-            others = [name for name in names if name not in here and not any(_overlap(name, one) for one in here)]
-            if here and others:
-                places.append((part, span, here, others))
+    for part, span in _sentences(material):
+        sentence = material.parts[part][span.start : span.end]
+        here = {name.text for name in _mentions(sentence)}
+        for name in sorted(here & names.keys()):
+            others = [
+                other
+                for other in names
+                if names[other] == names[name] and not any(_overlap(other, one) for one in here)
+            ]
+            places += [(part, span, name, other) for other in others]
     if not places:
         return None
-    part, span, here, others = places[-1] if material.conclusion else material.draw.choice(places)
-    name, other = material.draw.choice(here), material.draw.choice(others)
+    part, span, name, other = material.draw.choice(places)
     sentence = material.parts[part][span.start : span.end]
-    return Mistake(_with(material.parts, part, span, re.sub(rf"\b{name}\b", other, sentence)), part)
+    for mention in reversed(_mentions(sentence)):
+        if mention.text == name:
+            sentence = sentence[: mention.start] + other + sentence[mention.start + len(name) :]
+    return Mistake(_with(material.parts, part, span, sentence), part)
 
 
-def _names(text: str) -> list[str]:
-    """Capitalised names that occur twice at least, once of it not at the beginning of a sentence."""
+class _Mention(NamedTuple):
+    text: str
+    start: int
+
+
+def _mentions(text: str) -> list[_Mention]:
+    """Runs of capitalised words, less those in front that are no names (`The`, `On`)."""
+    found = []
+    for match in _NAME.finditer(text):
+        start, words = match.start(), match[0].split()
+        while words and words[0] in _NO_NAMES:
+            start += len(words.pop(0)) + 1
+        if words and not any(word in _NO_NAMES for word in words):
+            found.append(_Mention(" ".join(words), start))
+    return found
+
+
+def _names(text: str) -> dict[str, bool]:
+    """Names that occur twice at least, once of it not at the beginning of a sentence, in the order in which they come,
+    and whether `the` stands before them: names of one kind can stand for each other."""
     starts = {span.start for span in sentences(text)}
     counts: Counter[str] = Counter()
-    inside = set()
-    for match in _NAME.finditer(text):
-        words = match[0].split()
-        at = match.start()
-        while words and words[0] in _NO_NAMES:
-            at += len(words.pop(0)) + 1
-        if not words or any(word in _NO_NAMES for word in words):
-            continue
-        name = " ".join(words)
-        counts[name] += 1
-        if at not in starts:
-            inside.add(name)
-    return [name for name, count in counts.items() if count > 1 and name in inside]
-
-
-def _mentions(sentence: str, name: str) -> bool:
-    return re.search(rf"\b{name}\b", sentence) is not None
+    inside: dict[str, bool] = {}
+    for mention in _mentions(text):
+        counts[mention.text] += 1
+        if mention.start not in starts:
+            before = text[: mention.start].lower().endswith("the ")
+            inside[mention.text] = inside.get(mention.text, False) or before
+    return {name: article for name, article in inside.items() if counts[name] > 1}
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -188,50 +234,51 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def deleted_step(material: Material) -> Mistake | None:
-    """A step is missing whose result the next one uses, so that this one follows from nothing.
+    """A line (or sentence, of one line) is missing whose result the next one uses and nothing before has.
 
     With `conclusion` the end is missing, from the first mention of the result on, so that the question stays open.
-    Answers that are one text are cut into lines, or into sentences where they have one line.
     """
-    cut = len(material.parts) == 1
-    steps = _lines(material.parts[0]) if cut else list(material.parts)
-    index = _open_end(steps, material.around) if material.conclusion else _needed(steps, material)
+    (text,) = material.parts
+    if has_code(text):
+        return None
+    steps = _lines(text)
+    index = _open_end(steps, material) if material.conclusion else _needed(steps, material)
     if index is None:
         return None
     kept = steps[:index] if material.conclusion else steps[:index] + steps[index + 1 :]
-    return Mistake(["".join(kept).rstrip()] if cut else kept, index)
+    return Mistake(["".join(kept).rstrip()], 0)
+
+
+_LINE = re.compile(r"[^\n]*\S[^\n]*\n*")
+_RESULT = re.compile(r"= *[$€£]?(\d+(?:,\d{3})*(?:\.\d+)?)(?![\w]|[.,]\d)")
 
 
 def _lines(text: str) -> list[str]:
     """The lines of a text, or its sentences if it has only one, each with the space behind it."""
-    if len(text.strip().split("\n")) > 1:
-        return [line for line in text.splitlines(keepends=True) if line.strip()]
+    lines: list[str] = _LINE.findall(text)
+    if len(lines) > 1:
+        return lines
     spans = sentences(text)
-    ends = [span.start for span in spans[1:]] + [len(text)]
+    ends = [*(span.start for span in spans[1:]), len(text)]
     return [text[span.start : end] for span, end in zip(spans, ends, strict=True)]
 
 
-def _values(text: str) -> set[str]:
-    return {match[0] for match in _NUMBER.finditer(text)}
-
-
 def _needed(steps: Sequence[str], material: Material) -> int | None:
-    """A step that brings a number in which nothing before has and which the step behind it uses."""
     found = []
-    known = _values(material.around)
+    known = _values("\n".join(material.around))
     for index, step in enumerate(steps[:-1]):
-        if (_values(step) - known) & _values(steps[index + 1]):
+        if (set(_RESULT.findall(step)) - known) & _values(steps[index + 1]):
             found.append(index)
         known |= _values(step)
     return material.draw.choice(found) if found else None
 
 
-def _open_end(steps: Sequence[str], around: str) -> int | None:
-    results = [match[0] for step in steps for match in _NUMBER.finditer(step)]
-    if not results or results[-1] in _values(around):
+def _open_end(steps: Sequence[str], material: Material) -> int | None:
+    numbers = [match for step in steps for match in _numbers(step)]
+    if not numbers or not _is_result(numbers[-1], material):
         return None
-    index = next(number for number, step in enumerate(steps) if results[-1] in _values(step))
-    return index or None
+    # What stands in front of the result must not be it already, so 0 is none.
+    return next(index for index, step in enumerate(steps) if numbers[-1][0] in _values(step)) or None
 
 
 _FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.S)

@@ -58,17 +58,13 @@ class Planting:
 _Make = Callable[[Material], Mistake | None]
 
 
-def _around(record: Record) -> str:
-    return "\n".join(filter(None, (record.question, record.context, record.reference)))
-
-
 def _pair(make: _Make, record: Record, draw: random.Random) -> Planted | None:
     """The right answer beside itself with the mistake; the sides are drawn by chance."""
     assert isinstance(record, PairwiseRecord)
     right = {"A": record.answer_a, "B": record.answer_b}.get(record.gold or "") or record.reference
     if right is None:
         return None
-    mistake = make(Material([right], record.question, False, draw))
+    mistake = make(Material([right], record.question, None, False, draw))
     if mistake is None:
         return None
     wrong = mistake.parts[0]
@@ -87,7 +83,7 @@ def _verify(make: _Make, record: Record, draw: random.Random) -> Planted | None:
     if right is None:
         return None
     untouched = record.model_copy(update={**_UNLABELLED, "answer": right, "gold": "yes"})
-    mistake = make(Material([right], _around(record), True, draw))
+    mistake = make(Material([right], record.question, record.reference, True, draw))
     if mistake is None or not mistake.parts[0].strip():
         return None
     return Planted(untouched.model_copy(update={"answer": mistake.parts[0], "gold": "no"}), untouched)
@@ -99,8 +95,8 @@ def _steps(make: _Make, record: Record, draw: random.Random) -> Planted | None:
     if record.gold != -1:
         return None
     untouched = record.model_copy(update=_UNLABELLED)
-    mistake = make(Material(record.steps, _around(record), False, draw))
-    if mistake is None or len(mistake.parts) <= mistake.at:
+    mistake = make(Material(record.steps, record.question, record.reference, False, draw))
+    if mistake is None:
         return None
     return Planted(untouched.model_copy(update={"steps": mistake.parts, "gold": mistake.at}), untouched)
 
@@ -111,7 +107,7 @@ def _score(make: _Make, record: Record, draw: random.Random) -> Planted | None:
     if record.gold is None or record.gold < sum(record.scale) / 2:
         return None
     untouched = record.model_copy(update=_UNLABELLED)
-    mistake = make(Material([record.answer], _around(record), False, draw))
+    mistake = make(Material([record.answer], record.question, record.reference, False, draw))
     if mistake is None:
         return None
     return Planted(untouched.model_copy(update={"answer": mistake.parts[0], "gold": None}), untouched)
@@ -132,29 +128,32 @@ PLANTED = (
         ALL_TASKS,
         "One number is another one, with the same count of digits, decimals and zeros at its end, and none that occurs "
         "in the record; where the answer repeats the number behind that place, it repeats the changed one, so that the "
-        "mistake cannot be found by comparing. In verify it is the last number of the answer, wherever it stands.",
+        "mistake cannot be found by comparing. In verify it is the result, wherever it stands: the last number, if the "
+        "reference has it or, without one, if it is none of the question's and at most two words follow it.",
         changed_number,
     ),
     Planting(
         "negated_sentence",
         ALL_TASKS,
         "One sentence says the opposite: a `not` is added behind is, are, was, were, can or will, or one is taken "
-        "away. Questions, conditions and code are left alone. In verify it is the last sentence that can be turned.",
+        "away. Questions, conditions and code are left alone. In verify it is the last sentence.",
         negated_sentence,
     ),
     Planting(
         "swapped_entity",
         ALL_TASKS,
-        "In one sentence a name stands for another one of the same record. Names are capitalised words that occur "
-        "at least twice, once of it inside a sentence; the other name does not occur in that sentence. In verify it is "
-        "the last sentence with a name.",
+        "In one sentence a name stands for another one of the same record that does not occur in it. Names are "
+        "capitalised words that occur at least twice, once of it inside a sentence; those with `the` are exchanged "
+        "with each other only. In verify it is the last sentence.",
         swapped_entity,
     ),
     Planting(
         "deleted_step",
-        ALL_TASKS,
-        "A step is missing that brings in a number which nothing before has, and which the next step uses: what is now "
-        "there follows from nothing. In verify the end is missing, from the first mention of the result on.",
+        ("pairwise", "verify", "score"),
+        "A line (of one line: a sentence) is missing whose result, `= N`, the next one uses and nothing before has: "
+        "what is now there follows from nothing. In verify the end is missing, from the first mention of the result "
+        "on, which leaves the question open. It is not for step, whose protocol says that missing detail makes no step "
+        "wrong.",
         deleted_step,
     ),
     Planting(
