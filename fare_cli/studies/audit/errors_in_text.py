@@ -124,7 +124,7 @@ def _another(number: str, material: Material) -> str | None:
 _NEGATED = re.compile(r"\b(is|are|was|were|can|will|do|does|did)( not|n't)\b|\b(can)not\b|\bcan't\b|\bwon't\b")
 _PLAIN = re.compile(r"\b(is|are|was|were|can|will)\b(?! (?:not|never|no|nothing|none|hardly|only)\b)(?!n't|not)")
 _NO_STATEMENT = re.compile(
-    r"\?$|^\W*(?:if|whether|when|while|unless|although|though|what|which|who|how|why|let|where)\b", re.I
+    r"\?$|^\W*(?:if|whether|when|while|unless|although|though|what|which|who|how|why|let|where|here|this is|i)\b", re.I
 )
 
 
@@ -259,7 +259,7 @@ def _lines(text: str) -> list[str]:
     if len(lines) > 1:
         return lines
     spans = sentences(text)
-    ends = [*(span.start for span in spans[1:]), len(text)]
+    ends = [*(span.start for span in spans[1:]), len(text)][: len(spans)]
     return [text[span.start : end] for span, end in zip(spans, ends, strict=True)]
 
 

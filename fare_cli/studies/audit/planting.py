@@ -61,7 +61,7 @@ _Make = Callable[[Material], Mistake | None]
 def _pair(make: _Make, record: Record, draw: random.Random) -> Planted | None:
     """The right answer beside itself with the mistake; the sides are drawn by chance."""
     assert isinstance(record, PairwiseRecord)
-    right = {"A": record.answer_a, "B": record.answer_b}.get(record.gold or "") or record.reference
+    right = {"A": record.answer_a, "B": record.answer_b}.get(record.gold or "", record.reference)
     if right is None:
         return None
     mistake = make(Material([right], record.question, None, False, draw))
