@@ -122,9 +122,11 @@ def _another(number: str, material: Material) -> str | None:
 
 # Of verbs that carry a sentence; what `may` and `could` say is hardly denied by a `not`.
 _NEGATED = re.compile(r"\b(is|are|was|were|can|will|do|does|did)( not|n't)\b|\b(can)not\b|\bcan't\b|\bwon't\b")
-_PLAIN = re.compile(r"\b(is|are|was|were|can|will)\b(?! (?:not|never|no|nothing|none|hardly|only)\b)(?!n't|not)")
+_PLAIN = re.compile(
+    r"(?<!\b[Hh]ere )\b(is|are|was|were|can|will)\b(?! (?:not|never|no|nothing|none|hardly|only)\b)(?!n't|not)"
+)
 _NO_STATEMENT = re.compile(
-    r"\?$|^\W*(?:if|whether|when|while|unless|although|though|what|which|who|how|why|let|where|here|this is|i)\b", re.I
+    r"\?$|^\W*(?:if|whether|when|while|unless|although|though|what|which|who|how|why|let|where|this is|i)\b", re.I
 )
 
 

@@ -24,6 +24,8 @@ def before_and_after(one: Perturbation | Planting, record: Record, copy: int = 0
     if one.asks is None:
         changed = one.apply(record, side=_side(one, record), copy=copy)
         return None if changed is None else (record.to_json(), changed.to_json())
+    if record.task not in one.tasks:
+        return None
     # Only what is sampled can be asked again with another seed.
     sampled = JudgingOptions(mode="direct") if one.kind == "language" else JudgingOptions(temperature=0.7)
     task = TASKS[record.task](load_task_prompt(record.task), sampled)
