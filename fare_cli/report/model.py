@@ -88,13 +88,43 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A named value, and where the true one lies."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """A plot with a row for each bar: named things and their intervals along one axis. `line` is a value to compare
+    with, `line_name` what it is."""
+
+    name: str
+    title: str
+    x: str
+    bars: tuple[Bar, ...]
+    line: float | None = None
+    line_name: str = ""
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The plot as JSON values."""
+        bars = [{name: getattr(bar, name) for name in Bar.__slots__} for bar in self.bars]
+        line = None if self.line is None else {"name": self.line_name, "value": self.line}
+        return {"title": self.title, "note": self.note, "x": self.x, "bars": bars, "line": line}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of a study. `facts` say what was measured and how (judge, records, engine), for people and machines;
     `warnings` are read before any figure."""
 
     title: str
     facts: Mapping[str, Any]
-    parts: tuple[Table | Plot, ...]
+    parts: tuple[Table | Plot | Forest, ...]
     warnings: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -107,8 +137,8 @@ class Report:
         return [part for part in self.parts if isinstance(part, Table)]
 
     @property
-    def plots(self) -> Sequence[Plot]:
-        return [part for part in self.parts if isinstance(part, Plot)]
+    def plots(self) -> Sequence[Plot | Forest]:
+        return [part for part in self.parts if isinstance(part, Plot | Forest)]
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values: tables and plots by name; a share or an estimate is an object with `interval`,

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from fare_cli.report.model import Plot, Report, Series
+from fare_cli.report.model import Bar, Forest, Plot, Report, Series
 from fare_cli.report.text import fact_in_words, value_in_words
 
 _WIDTH, _HEIGHT = 720, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 16, 264
 _MOST_TICKS = 8
+_ROW, _FOREST_LEFT = 24, 230
 
 
 class _Mark(NamedTuple):
@@ -46,6 +47,25 @@ class _Drawing(NamedTuple):
     bar_width: float
 
 
+class _Row(NamedTuple):
+    """A row of a forest in pixels; `low` and `high` are the ends of its interval."""
+
+    label: str
+    words: str
+    y: float
+    at: float
+    low: float | None
+    high: float | None
+
+
+class _Rows(NamedTuple):
+    rows: list[_Row]
+    ticks: list[tuple[float, str]]
+    line: float | None
+    left: int
+    bottom: int
+
+
 class _Axis(NamedTuple):
     """A scale from values to pixels that begins and ends at round numbers."""
 
@@ -69,7 +89,12 @@ def page(report: Report) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["words"] = value_in_words
     environment.filters["fact"] = fact_in_words
-    drawings = {plot.name: _drawing(plot) for plot in report.plots if any(one.points for one in plot.series)}
+    drawings: dict[str, _Drawing | _Rows] = {}
+    for plot in report.plots:
+        if isinstance(plot, Forest) and plot.bars:
+            drawings[plot.name] = _rows(plot)
+        elif isinstance(plot, Plot) and any(one.points for one in plot.series):
+            drawings[plot.name] = _drawing(plot)
     frame = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
     return environment.from_string(source).render(report=report, drawings=drawings, frame=frame)
 
@@ -97,6 +122,28 @@ def _drawing(plot: Plot) -> _Drawing:
     )
 
 
+def _rows(plot: Forest) -> _Rows:
+    ends = [end for bar in plot.bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    across = _axis([*ends, *([] if plot.line is None else [plot.line])], _FOREST_LEFT, _RIGHT)
+
+    def row(number: int, bar: Bar) -> _Row:
+        low, high = (None if end is None else across.at(end) for end in (bar.low, bar.high))
+        words = _in_words(bar.label, bar.value, bar.low, bar.high)
+        return _Row(bar.label, words, _TOP + _ROW * (number + 0.5), across.at(bar.value), low, high)
+
+    return _Rows(
+        rows=[row(number, bar) for number, bar in enumerate(plot.bars)],
+        ticks=across.labelled(),
+        line=None if plot.line is None else across.at(plot.line),
+        left=_FOREST_LEFT,
+        bottom=_TOP + _ROW * len(plot.bars),
+    )
+
+
+def _in_words(label: str, value: float, low: float | None, high: float | None) -> str:
+    return f"{label}: {value:.3g}" + ("" if low is None or high is None else f" ({low:.3g} to {high:.3g})")
+
+
 def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
     marks = [
         _Mark(
@@ -105,8 +152,7 @@ def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
             None if point.low is None else up.at(point.low),
             None if point.high is None else up.at(point.high),
             point.label,
-            f"{point.label or f'{point.x:g}'}: {point.y:.3g}"
-            + ("" if point.low is None or point.high is None else f" ({point.low:.3g} to {point.high:.3g})"),
+            _in_words(point.label or f"{point.x:g}", point.y, point.low, point.high),
         )
         for point in series.points
     ]
