@@ -58,6 +58,13 @@ def test_what_is_written_is_what_a_run_reads(tmp_path: Path) -> None:
     assert (converting.rows, converting.records) == (2, 2)
 
 
+def test_a_stream_gets_the_lines_that_a_file_would_hold(tmp_path: Path) -> None:
+    write_records(conversion(tmp_path, [GOOD, GOOD]), tmp_path / "records.jsonl")
+    stream = io.StringIO()
+    stream_records(conversion(tmp_path, [GOOD, GOOD]), stream)
+    assert stream.getvalue() == (tmp_path / "records.jsonl").read_text()
+
+
 def test_a_wrong_row_leaves_nothing_behind(tmp_path: Path) -> None:
     out = tmp_path / "records.jsonl"
     with pytest.raises(InputError, match=r"part0.jsonl, line 3: `label` is 3, and 0, 1, 2 are known"):
