@@ -201,7 +201,8 @@ def _table_rows(name: str, read: _Read) -> Iterator[Row]:
     delimiter = max(",\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
     # The module's own limit for a cell, 128 KiB, is one for the whole process.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    table = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    # TSV is often written without any quoting (NQ301: answers that begin with a title in quotation marks).
+    table = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=delimiter == ",")
     try:
         header = next(table)
         _check_header(name, number, header)
