@@ -23,10 +23,10 @@ def _llm_rubric(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
     conversations: dict[str, Row] = {}
     scores: list[Row] = []
     for row in rows:
-        if row.has("messages"):
-            conversations[row.text("_id")] = row
-        else:
+        if row.has("Q0"):
             scores.append(row)
+        else:
+            conversations[row.text("_id")] = row
     for found, missing in (
         (conversations, "no conversations (`_id`, `messages`): real_data.json"),
         (scores, "no scores (`text_id`, `Q0`): human_judges_real_convs_FIXED_ANON.tsv"),

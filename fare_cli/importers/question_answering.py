@@ -52,10 +52,10 @@ def _nq301(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
     judged: list[Row] = []
     references: dict[str, str] = {}
     for row in rows:
-        if row.has("answer"):
-            references[row.text("question")] = " / ".join(row.texts("answer"))
-        else:
+        if row.has("Acceptable?"):
             judged.append(row)
+        else:
+            references[row.text("question")] = " / ".join(row.texts("answer"))
     for found, missing in (
         (judged, "no answers with `Acceptable?`: NQ301_human.tsv"),
         (references, "no known answers (`question`, `answer`): a file of model_outputs, such as NQ_FiD.jsonl"),
