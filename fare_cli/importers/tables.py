@@ -23,7 +23,7 @@ def table_rows(name: str, read: Callable[[int], bytes]) -> Iterator[Row]:
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
     lines = _text_lines(name, read)
     number, first = next((number, line) for number, line in lines if line.strip())
-    delimiter = max(",\t", key=lambda one: _columns(first, one))
+    delimiter = "\t" if _is_cut_by_tabs(first) else ","
     header = _cells(name, number, first, lines, delimiter)
     _check_header(name, number, header)
     for number, line in lines:
@@ -35,11 +35,11 @@ def table_rows(name: str, read: Callable[[int], bytes]) -> Iterator[Row]:
         yield Row(name, number, dict(zip(header, cells, strict=True)))
 
 
-def _columns(line: str, delimiter: str) -> int:
+def _is_cut_by_tabs(header: str) -> bool:
     try:
-        return len(_cut(line, delimiter) or line.split(delimiter))
-    except csv.Error:
-        return len(line.split(delimiter))
+        return len(_cut(header, "\t") or header.split("\t")) > 1
+    except csv.Error:  # a quoted name with a tab in it, and something else behind: a comma
+        return False
 
 
 def _cells(name: str, number: int, line: str, following: Iterator[tuple[int, str]], delimiter: str) -> list[str]:
