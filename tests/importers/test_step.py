@@ -10,7 +10,8 @@ import pytest
 
 from fare_cli.errors import InputError
 from fare_cli.importers.solution import unnumbered
-from tests.importers.converting import FIXTURES, converted, rows_of, written
+from tests.importers.converting import converted, rows_of, written
+from tests.importers.published import FIXTURES
 
 _BEYOND = "the wrong step is beyond the last one"
 
