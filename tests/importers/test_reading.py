@@ -131,6 +131,15 @@ def test_any_other_object_is_one_row(document: Any, indent: int | None, tmp_path
     assert _read(json.dumps(document, indent=indent).encode(), tmp_path) == [document]
 
 
+def test_titles_in_quotation_marks_stay_in_a_table_without_quoting(tmp_path: Path) -> None:
+    text = 'id\tanswer\n1\t"Help!" by the Beatles\n2\t"a ""quoted"" cell\n\nover lines"\n3\tthe song "Help!"\n'
+    assert _read(text.encode(), tmp_path) == [
+        {"id": "1", "answer": '"Help!" by the Beatles'},
+        {"id": "2", "answer": 'a "quoted" cell\n\nover lines'},
+        {"id": "3", "answer": 'the song "Help!"'},
+    ]
+
+
 def test_the_name_of_a_file_says_nothing(tmp_path: Path) -> None:
     assert _read(b'{"a": "1"}\n{"a": "2"}\n', tmp_path, "x.parquet") == [{"a": "1"}, {"a": "2"}]
     assert _read(b'a\tb\n1,5\t"x\ny"\n', tmp_path, "x.csv") == [{"a": "1,5", "b": "x\ny"}]
@@ -164,7 +173,8 @@ def test_lines_are_physical_lines_and_elements_are_counted(tmp_path: Path) -> No
         ("  \n", "holds no rows"),
         ("a,b\n", "holds no rows"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, the header 2"),
-        ('a,b\n1,2\n1,"2\n', "line 3: unexpected end of data"),
+        ('a,b\n1,2\n1,"2\n3\n', "line 3: a quoted cell is not closed before the file ends"),
+        ('a\tb\n1\t"2\n', "line 2: a quoted cell is not closed before the file ends"),
         ('a,b\n1,"2" x\n', "line 2: ',' expected after '\"'"),
         ("a,b,a\n1,2,3\n", "line 1: the header names 'a' twice"),
         ("just a sentence\nand another\n", "is no JSON, and line 1 is no header of a table"),
