@@ -160,7 +160,7 @@ SCORE_IMPORTERS: tuple[Importer, ...] = (
         task="score",
         source=_SOURCE,
         licence=_LICENCE,
-        files="data/*/*.json; its graded metrics, one record each",
+        files="a container under data, such as roscoe-gsm8k-overall.json: its graded metrics, one record each",
         gold=f"`mean_human` between `worst` and `best`; {_ANNOTATORS}",
         nulls="null and NaN are no annotation, and without a mean the record is skipped; categorical and continuous "
         "metrics are skipped",
@@ -173,8 +173,8 @@ VERIFY_IMPORTERS: tuple[Importer, ...] = (
         task="verify",
         source=_SOURCE,
         licence=_LICENCE,
-        files="data/*/*.json; its categorical metrics: is this label the right answer to the metric's prompt? One "
-        "record a label, of two labels the first",
+        files="a container under data, such as roscoe-gsm8k-stepwise.json: its categorical metrics. "
+        "Is this label the right answer to the metric's prompt? One record a label, of two labels the first",
         gold=f"yes if the label is `majority_human`; {_ANNOTATORS}",
         ties="as `majority_human` decides them",
         nulls="without `majority_human` the record is skipped, as are metrics of other kinds",

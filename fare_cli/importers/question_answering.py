@@ -26,9 +26,12 @@ def _evouna(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
         name = question_name(question)
         for system in _SYSTEMS:
             gold = row.choice(f"judge_{system}", {True: "yes", False: "no", None: None})
-            answer = row.value(f"answer_{system}")
-            if gold is None or not (answer or "").strip():
-                yield Skipped(row, _NOT_JUDGED if gold is None else _EMPTY)
+            if gold is None:
+                yield Skipped(row, _NOT_JUDGED)
+                continue
+            answer = "" if row.value(f"answer_{system}") is None else row.text(f"answer_{system}")
+            if not answer.strip():
+                yield Skipped(row, _EMPTY)
                 continue
             record = {
                 "id": f"{name}-{system}",
@@ -36,7 +39,7 @@ def _evouna(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
                 "system": system,
                 "question": question,
                 "reference": row.text("golden_answer"),
-                "answer": row.text(f"answer_{system}"),
+                "answer": answer,
                 "gold": gold,
             }
             yield Made(row, record)
@@ -99,7 +102,7 @@ IMPORTERS: tuple[Importer, ...] = (
         task="verify",
         source="ehsk/OpenQA-eval (Kamalloo et al. 2023)",
         licence="MIT",
-        files="NQ301_human.tsv and, joined on the question, one of model_outputs/*.jsonl for the known answers",
+        files="NQ301_human.tsv and, joined on the question, one of model_outputs for the known answers (NQ_FiD.jsonl)",
         gold="`Acceptable?`; annotator1, annotator2 and, mostly where they differ, annotator3 in `annotations`",
         nulls="an annotator who said nothing is null; a question without known answers is skipped",
         records=_nq301,

@@ -8,8 +8,7 @@ from typing import Any
 
 from fare_cli.importers.convert import Conversion
 from fare_cli.importers.registry import IMPORTERS
-
-FIXTURES = Path(__file__).with_name("fixtures")
+from tests.importers.published import FIXTURES
 
 
 def converted(name: str, *files: str | Path) -> tuple[list[dict[str, Any]], dict[str, int]]:

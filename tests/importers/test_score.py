@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fare_cli.errors import InputError
-from tests.importers.converting import FIXTURES, converted, rows_of, written
+from tests.importers.converting import converted, rows_of, written
+from tests.importers.published import FIXTURES
 
 
 def test_prometheus_prompts_are_cut_into_their_parts() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from fare_cli.errors import InputError
 from fare_cli.importers.solution import unnumbered
-from tests.importers.converting import FIXTURES, converted, rows_of, written
+from tests.importers.converting import converted, rows_of, written
+from tests.importers.published import FIXTURES
 
 _BEYOND = "the wrong step is beyond the last one"
 
@@ -112,7 +113,7 @@ def test_mr_ben_finds_the_wrong_line_of_code_by_its_text() -> None:
 )
 def test_mr_ben_skips_a_line_that_names_no_step(tmp_path: Path, line: str, skipped: dict[str, int]) -> None:
     ((_, rows),) = json.loads((FIXTURES / "mr_ben_coding.json").read_text()).items()
-    code = "def total():\n\n    total += 2\n    total -= 1\n    total += 2\n"
+    code = "def total():\n\n    total += 2\n    total -= 1\n    total += 2\n    total -= 10\n"
     changed = rows[1] | {"Model_Solution_Steps": code, "Model_Solution_First_Error_Step": line}
     records, found = converted("mr-ben", written(tmp_path, changed, rows[2]))
     assert found == skipped

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fare_cli.errors import InputError
-from tests.importers.converting import FIXTURES, converted, rows_of, written
+from tests.importers.converting import converted, rows_of, written
+from tests.importers.published import FIXTURES
 
 
 def test_gsm8k_has_four_solutions_a_question_with_and_without_reference() -> None:
