@@ -10,7 +10,7 @@ from fare_cli.importers.registry import IMPORTERS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "data.md"
 START = "<!-- made by scripts/importer_docs.py -->\n"
 END = "<!-- end -->\n"
-_HEAD = "| `--from` | task | published by, licence | files | label | index base | ties | nulls |\n" + "|---" * 8 + "|\n"
+_HEAD = "| `--from` | task | published by; licence | files | label | index base | ties | nulls |\n" + "|---" * 8 + "|\n"
 
 
 def table() -> str:
@@ -23,8 +23,8 @@ def _row(importer: Importer) -> str:
     cells = (
         f"`{importer.name}`",
         importer.task,
-        f"{importer.source}, {importer.licence}",
-        f"`{importer.files}`" if "*" in importer.files else importer.files,
+        f"{importer.source}; {importer.licence}",
+        importer.files.replace("*", "\\*"),
         importer.gold,
         base,
         importer.ties,

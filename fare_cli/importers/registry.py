@@ -12,6 +12,7 @@ from fare_cli.errors import FareError, UsageError
 from fare_cli.importers import pairwise, preferences, score, step, verify, verify_bench
 from fare_cli.importers.importer import Importer, Made
 from fare_cli.importers.reading import read_rows
+from fare_cli.importers.row import Row
 
 IMPORTERS: dict[str, Importer] = {
     importer.name: importer
@@ -35,12 +36,16 @@ def importers_for(files: Sequence[str]) -> list[str]:
     """Names of the importers that take the first rows of the files; none for stdin, which can be read only once."""
     if "-" in files:
         return []
-    return [importer.name for importer in IMPORTERS.values() if _takes(importer, files)]
+    try:
+        rows = [row for file in files for row in itertools.islice(read_rows([file]), _PROBED_ROWS)]
+    except FareError:
+        return []
+    return [importer.name for importer in IMPORTERS.values() if _takes(importer, rows)]
 
 
-def _takes(importer: Importer, files: Sequence[str]) -> bool:
+def _takes(importer: Importer, rows: Sequence[Row]) -> bool:
     with contextlib.suppress(FareError):
-        for made in importer.records(itertools.islice(read_rows(files), _PROBED_ROWS)):
+        for made in importer.records(rows):
             if isinstance(made, Made):
                 records.parse(importer.task, made.record)
                 return True

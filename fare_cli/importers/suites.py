@@ -71,9 +71,9 @@ FARE = Suite(
             importer="judgebench",
             metric="both_orders_right",
             protocol="A pair counts as right only where both orders give the same, right answer: JudgeBench's rule, "
-            "and FARE's. The 350 pairs of GPT-4o are taken, as is usual; FARE's choice of files is not published.",
+            "and FARE's. The 350 pairs of answers by GPT-4o: FARE's figures are whole numbers of 350.",
             patterns=("**/dataset=judgebench,response_model=gpt-4o*.jsonl",),
-            source="github.com/ScalerLab/JudgeBench, data/",
+            source="ScalerLab/JudgeBench on GitHub, data/",
             reported=_reported(55.71, 64.29, 70.29, 84.86),
         ),
         SuiteSet(
@@ -83,7 +83,7 @@ FARE = Suite(
             protocol="A pair counts as right only where both orders give the same, right answer: the set's own rule, "
             "and FARE's. Over all 1,483 pairs.",
             patterns=("**/*_pairwise-*-of-*.parquet",),
-            source="huggingface.co/datasets/Salesforce/ReasoningJudgeBench (CC-BY-NC-4.0)",
+            source="Salesforce/ReasoningJudgeBench on the Hugging Face Hub, data/ (CC-BY-NC-4.0)",
             reported=_reported(51.05, 57.05, 58.26, 79.57),
         ),
         SuiteSet(
@@ -94,17 +94,18 @@ FARE = Suite(
             "judged in both orders, and the accuracy over all pairs is reported; RM-Bench itself compares scores and "
             "averages over domains.",
             patterns=("**/total_dataset.json",),
-            source="github.com/THU-KEG/RM-Bench, data/total_dataset.json",
+            source="THU-KEG/RM-Bench on GitHub or the Hugging Face Hub, total_dataset.json",
             reported=_reported(79.2, 90.5, 92.0, 93.8),
         ),
         SuiteSet(
             name="When2Call",
             importer="when2call",
             metric="accuracy",
-            protocol="Ours, since FARE's is not published: the right answer against each of the other three, in both "
-            "orders, the tools as the document, with instructions of ours.",
+            protocol="The right answer against each of the other three: FARE's figures are whole numbers of 900, which "
+            "fits 300 questions. The rest is not published and ours: both orders are asked, the tools are shown as a "
+            "document, with instructions in our words.",
             patterns=("**/when2call_test_llm_judge.jsonl",),
-            source="github.com/NVIDIA/When2Call, data/test/when2call_test_llm_judge.jsonl",
+            source="NVIDIA/When2Call on GitHub, data/test/when2call_test_llm_judge.jsonl",
             reported=_reported(80.33, 76.67, 70.00, 75.78),
         ),
         SuiteSet(
@@ -115,7 +116,7 @@ FARE = Suite(
             "right ones (-1 is said), as ProcessBench and FARE have it. Over all records together; ProcessBench's own "
             "average is that of its four parts.",
             patterns=tuple(f"**/ProcessBench/{part}.json" for part in ("gsm8k", "math", "olympiadbench", "omnimath")),
-            source="huggingface.co/datasets/Qwen/ProcessBench (gsm8k, math, olympiadbench, omnimath)",
+            source="Qwen/ProcessBench on the Hugging Face Hub: its four .json files, in a folder ProcessBench",
             reported=_reported(63.5, 84.4, 83.5, 84.6),
         ),
         SuiteSet(
@@ -125,7 +126,7 @@ FARE = Suite(
             protocol="Accuracy with the reference answer, as in VerifyBench's own evaluation; FARE's prompt layout for "
             "verification is not published, so the prompt is ours.",
             patterns=("**/verify_bench_hard.jsonl",),
-            source="huggingface.co/datasets/ZJU-REAL/VerifyBench, verify_bench_hard.jsonl",
+            source="ZJU-REAL/VerifyBench on the Hugging Face Hub, verify_bench_hard.jsonl",
             reported=_reported(78.4, 85.1, 88.3, 90.5),
         ),
     ),
