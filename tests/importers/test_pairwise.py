@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from fare_cli.errors import InputError
 from fare_cli.importers.convert import Conversion
@@ -168,3 +170,10 @@ def test_verifybench_judges_the_completion_against_the_answer() -> None:
     first = records_of("verifybench")[0]
     assert (first["answer"], first["reference"], first["gold"]) == ("12 / 4 = 3, so the answer is 3.", "3", "yes")
     assert [record["group"] for record in records_of("verifybench")] == ["q-1", "q-1", "q-2"]
+
+
+def test_reasoningjudgebench_comes_as_parquet_from_its_owners(tmp_path: Path) -> None:
+    file = tmp_path / "folio_pairwise-00000-of-00001.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows_of("reasoningjudgebench")), file)
+    lines = Conversion(IMPORTERS["reasoningjudgebench"], [str(file)]).lines()
+    assert [json.loads(line) for line in lines] == records_of("reasoningjudgebench")
