@@ -65,8 +65,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series over common axes. `diagonal` draws y = x, where a perfect instrument would lie. `x_names` stand under the
-    x axis at 1, 2, ... in place of numbers."""
+    """Series over common axes. `diagonal` draws y = x, where a perfect instrument would lie."""
 
     name: str
     title: str
@@ -75,7 +74,6 @@ class Plot:
     series: tuple[Series, ...]
     diagonal: bool = False
     note: str = ""
-    x_names: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The plot as JSON values."""
@@ -86,8 +84,37 @@ class Plot:
             }
             for one in self.series
         ]
-        values = {"title": self.title, "note": self.note, "x": self.x, "y": self.y, "series": series}
-        return {**values, "x_names": list(self.x_names)} if self.x_names else values
+        return {"title": self.title, "note": self.note, "x": self.x, "y": self.y, "series": series}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A named value, and where the true one lies."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """A plot with a row for each bar: named things and their intervals along one axis. `line` is a value to compare
+    with, `line_name` what it is."""
+
+    name: str
+    title: str
+    x: str
+    bars: tuple[Bar, ...]
+    line: float | None = None
+    line_name: str = ""
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The plot as JSON values."""
+        bars = [{name: getattr(bar, name) for name in Bar.__slots__} for bar in self.bars]
+        line = None if self.line is None else {"name": self.line_name, "value": self.line}
+        return {"title": self.title, "note": self.note, "x": self.x, "bars": bars, "line": line}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +124,7 @@ class Report:
 
     title: str
     facts: Mapping[str, Any]
-    parts: tuple[Table | Plot, ...]
+    parts: tuple[Table | Plot | Forest, ...]
     warnings: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -110,8 +137,8 @@ class Report:
         return [part for part in self.parts if isinstance(part, Table)]
 
     @property
-    def plots(self) -> Sequence[Plot]:
-        return [part for part in self.parts if isinstance(part, Plot)]
+    def plots(self) -> Sequence[Plot | Forest]:
+        return [part for part in self.parts if isinstance(part, Plot | Forest)]
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values: tables and plots by name; a share or an estimate is an object with `interval`,

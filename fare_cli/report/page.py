@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from fare_cli.report.model import Plot, Report, Series
+from fare_cli.report.model import Bar, Forest, Plot, Report, Series
 from fare_cli.report.text import fact_in_words, value_in_words
 
 _WIDTH, _HEIGHT = 720, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 700, 16, 264
 _MOST_TICKS = 8
-# Room below the axis for names that are written downwards, about 20 letters of 12 pixels.
-_NAMES_HEIGHT = 110
+_ROW, _FOREST_LEFT = 24, 230
 
 
 class _Mark(NamedTuple):
@@ -46,7 +45,25 @@ class _Drawing(NamedTuple):
     diagonal: tuple[float, float, float, float] | None
     zero: float
     bar_width: float
-    height: int
+
+
+class _Row(NamedTuple):
+    """A row of a forest in pixels; `low` and `high` are the ends of its interval."""
+
+    label: str
+    words: str
+    y: float
+    at: float
+    low: float | None
+    high: float | None
+
+
+class _Rows(NamedTuple):
+    rows: list[_Row]
+    ticks: list[tuple[float, str]]
+    line: float | None
+    left: int
+    bottom: int
 
 
 class _Axis(NamedTuple):
@@ -72,8 +89,13 @@ def page(report: Report) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["words"] = value_in_words
     environment.filters["fact"] = fact_in_words
-    drawings = {plot.name: _drawing(plot) for plot in report.plots if any(one.points for one in plot.series)}
-    frame = {"width": _WIDTH, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
+    drawings: dict[str, _Drawing | _Rows] = {}
+    for plot in report.plots:
+        if isinstance(plot, Forest) and plot.bars:
+            drawings[plot.name] = _rows(plot)
+        elif isinstance(plot, Plot) and any(one.points for one in plot.series):
+            drawings[plot.name] = _drawing(plot)
+    frame = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
     return environment.from_string(source).render(report=report, drawings=drawings, frame=frame)
 
 
@@ -81,7 +103,7 @@ def _drawing(plot: Plot) -> _Drawing:
     points = [point for one in plot.series for point in one.points]
     heights = [height for point in points for height in (point.y, point.low, point.high) if height is not None]
     bars = any(one.style == "bars" for one in plot.series)
-    across = _axis([point.x for point in points], _LEFT, _RIGHT, pad=0.5 if bars or plot.x_names else 0.0)
+    across = _axis([point.x for point in points], _LEFT, _RIGHT, pad=0.5 if bars else 0.0)
     up = _axis([*heights, 0.0] if bars else heights, _BOTTOM, _TOP)
     diagonal = None
     if plot.diagonal:
@@ -91,17 +113,38 @@ def _drawing(plot: Plot) -> _Drawing:
     gap = min((after - before for before, after in itertools.pairwise(gaps)), default=1.0)
     return _Drawing(
         plot=plot,
-        series=[_drawn(one, number, across, up, plot.x_names) for number, one in enumerate(plot.series)],
-        x_ticks=[(across.at(place), name) for place, name in enumerate(plot.x_names, start=1)] or across.labelled(),
+        series=[_drawn(one, number, across, up) for number, one in enumerate(plot.series)],
+        x_ticks=across.labelled(),
         y_ticks=up.labelled(),
         diagonal=diagonal,
         zero=up.at(max(up.ticks[0], min(0.0, up.ticks[-1]))),
-        height=_HEIGHT + _NAMES_HEIGHT if plot.x_names else _HEIGHT,
         bar_width=round(0.7 * abs(across.at(across.ticks[0] + gap) - across.at(across.ticks[0])), 1),
     )
 
 
-def _drawn(series: Series, number: int, across: _Axis, up: _Axis, names: tuple[str, ...]) -> _Drawn:
+def _rows(plot: Forest) -> _Rows:
+    ends = [end for bar in plot.bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    across = _axis([*ends, *([] if plot.line is None else [plot.line])], _FOREST_LEFT, _RIGHT)
+
+    def row(number: int, bar: Bar) -> _Row:
+        low, high = (None if end is None else across.at(end) for end in (bar.low, bar.high))
+        words = _in_words(bar.label, bar.value, bar.low, bar.high)
+        return _Row(bar.label, words, _TOP + _ROW * (number + 0.5), across.at(bar.value), low, high)
+
+    return _Rows(
+        rows=[row(number, bar) for number, bar in enumerate(plot.bars)],
+        ticks=across.labelled(),
+        line=None if plot.line is None else across.at(plot.line),
+        left=_FOREST_LEFT,
+        bottom=_TOP + _ROW * len(plot.bars),
+    )
+
+
+def _in_words(label: str, value: float, low: float | None, high: float | None) -> str:
+    return f"{label}: {value:.3g}" + ("" if low is None or high is None else f" ({low:.3g} to {high:.3g})")
+
+
+def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
     marks = [
         _Mark(
             across.at(point.x),
@@ -109,8 +152,7 @@ def _drawn(series: Series, number: int, across: _Axis, up: _Axis, names: tuple[s
             None if point.low is None else up.at(point.low),
             None if point.high is None else up.at(point.high),
             point.label,
-            f"{point.label or (names[round(point.x) - 1] if names else f'{point.x:g}')}: {point.y:.3g}"
-            + ("" if point.low is None or point.high is None else f" ({point.low:.3g} to {point.high:.3g})"),
+            _in_words(point.label or f"{point.x:g}", point.y, point.low, point.high),
         )
         for point in series.points
     ]

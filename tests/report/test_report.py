@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fare_cli.meta.agreement import Interval, proportion
 from fare_cli.meta.bootstrap import Estimate
-from fare_cli.report.model import Column, Plot, Point, Report, Series, Table
+from fare_cli.report.model import Bar, Column, Forest, Plot, Point, Report, Series, Table
 from fare_cli.report.page import page
 from fare_cli.report.text import text_lines
 
@@ -114,6 +114,21 @@ def test_a_row_that_does_not_fit_and_a_name_twice_are_refused() -> None:
         Table("t", "t", (Column("a", "a"),), (("x", 1),))
     with pytest.raises(ValueError, match="one name"):
         Report("r", {}, (TABLE, TABLE))
+
+
+def test_a_forest_names_its_rows_and_the_line_to_compare_with() -> None:
+    bars = (Bar("padding <b>", 0.2, 0.1, 0.3), Bar("injection", 0.5))
+    forest = Forest("flips", "Flips", "share flipped", bars, line=0.1, line_name="the noise floor")
+    report = Report("r", {}, (forest,))
+    shown = read(page(report))
+    assert "padding <b>: 0.2 (0.1 to 0.3), injection: 0.5." in shown
+    assert "dashed: the noise floor" in shown
+    values = json.loads(json.dumps(report.to_json()))["plots"]["flips"]
+    assert values["bars"][1] == {"label": "injection", "value": 0.5, "low": None, "high": None}
+    assert values["line"] == {"name": "the noise floor", "value": 0.1}
+    at = [float(value) for value in re.findall(r'<circle cx="([^"]+)"', page(report))]
+    assert at == sorted(at), "0.2 lies left of 0.5"
+    assert "(nothing to draw)" in read(page(Report("r", {}, (Forest("f", "f", "x", ()),))))
 
 
 finite = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))

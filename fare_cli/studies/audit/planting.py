@@ -8,16 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fare_cli.records import PairwiseRecord, Record, ScoreRecord, StepRecord, VerifyRecord
-from fare_cli.studies.audit.errors_in_text import (
-    Material,
-    Mistake,
-    broken_code,
-    changed_number,
-    deleted_step,
-    negated_sentence,
-    swapped_entity,
-)
+from fare_cli.studies.audit.broken_code import broken_code
+from fare_cli.studies.audit.mistake import Material, Mistake
 from fare_cli.studies.audit.perturbation import ALL_TASKS
+from fare_cli.studies.audit.wrong_numbers import changed_number, deleted_step
+from fare_cli.studies.audit.wrong_words import negated_sentence, swapped_entity
 
 
 class Planted(NamedTuple):

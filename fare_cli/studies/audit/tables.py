@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fare_cli.report.model import Column, Plot, Point, Report, Series, Table, Value
+from fare_cli.report.model import Bar, Column, Forest, Report, Table, Value
 from fare_cli.studies.audit.audit import Audit
 from fare_cli.studies.audit.findings import NOISE, Detection, Finding
 from fare_cli.studies.limits import Ruling
@@ -27,7 +27,7 @@ def report(audit: Audit, rulings: Sequence[Ruling] = ()) -> Report:
         warnings.append(f"the judge was not shown to judge better than chance: {audit.chance}")
     if audit.findings.noise is None:
         warnings.append("there is no noise floor: no paraphrase could be judged")
-    parts: list[Table | Plot] = [_limits(rulings)] if rulings else []
+    parts: list[Table | Forest] = [_limits(rulings)] if rulings else []
     if audit.findings.by_kind:
         parts += [_kinds(audit), _perturbations(audit), _plot(audit)]
     if audit.planted:
@@ -92,24 +92,22 @@ def _detected(one: Detection) -> tuple[Value, ...]:
     return one.name, one.noticed, one.accepted, one.undecided, one.invalid
 
 
-def _plot(audit: Audit) -> Plot:
-    findings = [one for one in audit.findings.by_name if one.kind != NOISE]
-    points = tuple(
-        Point(place, one.flips.cases / one.flips.of, one.flips.interval.low, one.flips.interval.high)
-        for place, one in enumerate(findings, start=1)
-    )
-    series = [Series("flipped", points)]
+def _plot(audit: Audit) -> Forest:
     noise = audit.findings.noise
-    if noise is not None and findings:
-        level, (low, high) = noise.flips.cases / noise.flips.of, noise.flips.interval
-        ends = (1.0, float(len(findings)))
-        series.append(Series("noise floor", tuple(Point(x, level, low, high) for x in ends), "line"))
-    return Plot(
+    bars = [
+        Bar(one.name, one.flips.cases / one.flips.of, *one.flips.interval)
+        for one in audit.findings.by_name
+        if one.kind != NOISE
+    ]
+    line = None
+    if noise is not None:
+        line = noise.flips.cases / noise.flips.of
+        bars.append(Bar("noise floor", line, *noise.flips.interval))
+    return Forest(
         "flips",
         "Share of verdicts that change",
-        "",
         "share flipped",
-        tuple(series),
-        x_names=tuple(one.name for one in findings),
-        note="The line is the noise floor: the share that paraphrases flip.",
+        tuple(bars),
+        line=line,
+        line_name="noise floor: what paraphrases flip",
     )
