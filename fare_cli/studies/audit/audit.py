@@ -91,8 +91,8 @@ def audit(
     return Audit(
         judge=judge.name,
         facts=_facts(judge, records, first, len(variants.records())),
-        findings=findings_of(outcomes, invalid),
-        planted=detections_of(noticed, unseen),
+        findings=findings_of(chosen.perturbations, outcomes, invalid),
+        planted=detections_of(chosen.plantings, noticed, unseen),
         detection=detection_of_all(noticed, unseen),
         chance=at_chance(first.verdicts),
     )
@@ -134,19 +134,19 @@ def _judge_variants(judge: StudiedJudge, task: str, variants: _Variants, again: 
         asked=lambda usual: Routed(usual, ways),
         talk=talk,
     )
+    if judged.outcome.problem is not None:
+        raise judged.outcome.problem
     return {verdict.id: verdict for verdict in judged.verdicts if verdict.status == "ok"}
 
 
 def _outcomes(
     bases: Sequence[Base], variants: Sequence[Variant], verdicts: Mapping[str, Verdict], chosen: Chosen
 ) -> list[Outcome]:
-    """In the order of the perturbations."""
     found = [outcome_of(one, verdicts[one.record.id]) for one in variants if one.record.id in verdicts]
     for one in chosen.perturbations:
         if one.effect == "swap":
             found += [swap_outcome(one, base) for base in bases if both_orders(base)]
-    places = {one.name: place for place, one in enumerate(chosen.perturbations)}
-    return sorted(found, key=lambda outcome: places[outcome.perturbation.name])
+    return found
 
 
 def _noticed(planted: Sequence[PlantedVariant], verdicts: Mapping[str, Verdict]) -> tuple[list[Noticed], Counter[str]]:

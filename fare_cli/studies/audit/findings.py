@@ -11,7 +11,8 @@ from fare_cli.meta.agreement import Proportion
 from fare_cli.meta.bootstrap import Estimate, mean, paired_difference
 from fare_cli.meta.clusters import clustered_proportion
 from fare_cli.studies.audit.outcomes import Noticed, Outcome
-from fare_cli.studies.audit.perturbation import KINDS
+from fare_cli.studies.audit.perturbation import KINDS, Perturbation
+from fare_cli.studies.audit.planting import Planting
 
 NOISE = "paraphrase"
 """The class whose flips are the noise floor."""
@@ -56,22 +57,30 @@ class Detection:
     invalid: int
 
 
-def findings_of(outcomes: Sequence[Outcome], invalid: Mapping[str, int]) -> Findings:
-    """All figures on perturbations. `invalid` counts variants without a verdict, by name of the perturbation."""
+def findings_of(
+    perturbations: Sequence[Perturbation], outcomes: Sequence[Outcome], invalid: Mapping[str, int]
+) -> Findings:
+    """All figures on these perturbations. `invalid` counts variants without a verdict, by name of the perturbation;
+    what applied to no record is left out."""
     noise = _noise(outcomes)
     by_name: dict[str, list[Outcome]] = defaultdict(list)
     by_kind: dict[str, list[Outcome]] = defaultdict(list)
     invalid_by_kind: dict[str, int] = defaultdict(int)
-    for one in outcomes:
-        by_name[one.perturbation.name].append(one)
-        by_kind[one.perturbation.kind].append(one)
-    for name, some in by_name.items():
-        invalid_by_kind[some[0].perturbation.kind] += invalid.get(name, 0)
-    kinds = {kind: _finding(kind, by_kind[kind], noise, invalid_by_kind[kind]) for kind in KINDS if kind in by_kind}
+    for outcome in outcomes:
+        by_name[outcome.perturbation.name].append(outcome)
+        by_kind[outcome.perturbation.kind].append(outcome)
+    tried = [one for one in perturbations if one.name in by_name or invalid.get(one.name)]
+    for one in tried:
+        invalid_by_kind[one.kind] += invalid.get(one.name, 0)
+    kinds = {
+        kind: _finding(kind, kind, by_kind[kind], noise, invalid_by_kind[kind])
+        for kind in KINDS
+        if kind in invalid_by_kind
+    }
     return Findings(
-        tuple(_finding(name, some, noise, invalid.get(name, 0)) for name, some in by_name.items()),
+        tuple(_finding(one.name, one.kind, by_name[one.name], noise, invalid.get(one.name, 0)) for one in tried),
         tuple(kinds.values()),
-        kinds.get(NOISE),
+        kinds.get(NOISE) if by_kind[NOISE] else None,
     )
 
 
@@ -84,14 +93,14 @@ def _noise(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {record: sum(some) / len(some) for record, some in flips.items()}
 
 
-def _finding(name: str, outcomes: Sequence[Outcome], noise: Mapping[str, float], invalid: int) -> Finding:
+def _finding(name: str, kind: str, outcomes: Sequence[Outcome], noise: Mapping[str, float], invalid: int) -> Finding:
     clusters = [one.cluster for one in outcomes]
     attacks = [one for one in outcomes if one.won is not None]
     moved = [(one.shift, one.cluster) for one in outcomes if one.shift is not None]
-    compared = [one for one in outcomes if one.record_id in noise and one.perturbation.kind != NOISE]
+    compared = [one for one in outcomes if one.record_id in noise and kind != NOISE]
     return Finding(
         name=name,
-        kind=outcomes[0].perturbation.kind,
+        kind=kind,
         flips=clustered_proportion([one.flipped for one in outcomes], clusters),
         won=clustered_proportion([bool(one.won) for one in attacks], [one.cluster for one in attacks])
         if attacks
@@ -106,12 +115,15 @@ def _finding(name: str, outcomes: Sequence[Outcome], noise: Mapping[str, float],
     )
 
 
-def detections_of(found: Sequence[Noticed], invalid: Mapping[str, int]) -> tuple[Detection, ...]:
-    """How often each kind of planted error was noticed, in the order in which they first come."""
+def detections_of(
+    plantings: Sequence[Planting], found: Sequence[Noticed], invalid: Mapping[str, int]
+) -> tuple[Detection, ...]:
+    """How often each kind of planted error was noticed; what was planted in no record is left out."""
     by_name: dict[str, list[Noticed]] = defaultdict(list)
     for one in found:
         by_name[one.name].append(one)
-    return tuple(_detection(name, some, invalid.get(name, 0)) for name, some in by_name.items())
+    tried = [one.name for one in plantings if one.name in by_name or invalid.get(one.name)]
+    return tuple(_detection(name, by_name[name], invalid.get(name, 0)) for name in tried)
 
 
 def detection_of_all(found: Sequence[Noticed], invalid: Mapping[str, int]) -> Detection | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from fare_cli.records import Record
 from fare_cli.studies.audit.perturbation import ALL_TASKS, Perturbation, Spot, on_all, on_one
@@ -64,7 +65,7 @@ def zero_width(text: str, spot: Spot) -> str | None:
     return _in_some_words(text, spot, lambda word: word[:2] + _ZERO_WIDTH_SPACE + word[2:])
 
 
-def _in_some_words(text: str, spot: Spot, write) -> str | None:  # type: ignore[no-untyped-def]
+def _in_some_words(text: str, spot: Spot, write: Callable[[str], str]) -> str | None:
     if has_code(text):
         return None
     words = [match for match in _WORD.finditer(text) if write(match[0]) != match[0]]

@@ -45,7 +45,7 @@ def _ruling(audit: Audit, limit: Limit) -> Ruling:
         return Ruling(limit.measure, limit, found, f"{share_in_words(share)} noticed")
     kinds = (*audit.findings.by_name, *audit.findings.by_kind)
     finding = next((one for one in kinds if one.name == limit.measure), None)
-    if finding is None:
+    if finding is None or not finding.flips.of:
         raise _untried(limit.measure)
     found = outcome(finding.flips.interval, at_most=limit.value)
     words = f"{share_in_words(finding.flips)} flipped"
@@ -56,7 +56,7 @@ def _ruling(audit: Audit, limit: Limit) -> Ruling:
 
 def _detection(audit: Audit, name: str) -> Detection:
     found = audit.detection if name == DETECTION else next((one for one in audit.planted if one.name == name), None)
-    if found is None:
+    if found is None or not found.noticed.of:
         raise _untried(name)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fare_cli.records import ScoreRecord
@@ -51,10 +52,10 @@ def _reworded(rubric: Rubric, copy: int) -> str:
     return f"{rubric}\n\nThe better the answer does by this rubric, the higher is its score."
 
 
-def _with_rubrics(record: ScoreRecord, write, update: dict[str, Any]) -> ScoreRecord:  # type: ignore[no-untyped-def]
+def _with_rubrics(record: ScoreRecord, write: Callable[[Rubric], Rubric], update: dict[str, Any]) -> ScoreRecord:
     if record.criteria is not None:
         update["criteria"] = {name: write(rubric) for name, rubric in record.criteria.items()}
-    else:
+    elif record.rubric is not None:
         update["rubric"] = write(record.rubric)
     return record.model_copy(update=update)
 

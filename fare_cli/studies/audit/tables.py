@@ -97,7 +97,7 @@ def _plot(audit: Audit) -> Forest:
     bars = [
         Bar(one.name, one.flips.cases / one.flips.of, *one.flips.interval)
         for one in audit.findings.by_name
-        if one.kind != NOISE
+        if one.kind != NOISE and one.flips.of
     ]
     line = None
     if noise is not None:

@@ -18,7 +18,9 @@ from fare_cli.run.reader import InputPlan
 from fare_cli.studies.audit.audit import Audit, audit
 from fare_cli.studies.audit.catalogue import choose
 from fare_cli.studies.audit.findings import Finding
+from fare_cli.studies.audit.limits import rulings
 from fare_cli.studies.audit.tables import report
+from fare_cli.studies.limits import Limit
 from tests.studies.audit.simulated import DIRECT, audited, chance, labels, records, says, shown, sound
 
 AB = JudgingOptions(mode="direct", order="ab")
@@ -114,6 +116,20 @@ def test_a_judge_that_likes_length_is_found_by_padding_alone(options: JudgingOpt
     assert low <= 0.4 <= high
     assert found(made, "padding").won == found(made, "padding").flips
     assert {one.name for one in made.findings.by_name if one.flips.cases} == {"padding"}
+
+
+def test_a_judge_that_dislikes_length_is_found_where_its_favourite_is_padded() -> None:
+    def impatient(ask: Ask) -> str | None:
+        first, second = map(len, shown(ask))
+        return sound(ask) if abs(first - second) < 150 else labels(ask)[0 if first < second else 1]
+
+    made = audited(impatient, "pairwise", 40, "padding", "padding_favoured")
+    one = found(made, "padding_favoured")
+    assert one.flips.share == 1.0
+    assert one.won == one.flips
+    assert one.shift is not None
+    assert one.shift.value > 0.3, "the change has won from the favourite"
+    assert found(made, "padding").flips.cases == 0
 
 
 @pytest.mark.parametrize("options", [DIRECT, AB])
@@ -240,6 +256,26 @@ def test_what_cannot_be_judged_is_counted_apart() -> None:
     assert one.invalid + one.flips.of == 20
     assert one.flips.cases == 0
     assert found(made, "injection").invalid == 2 * one.invalid, "the frame has a verdict line, too"
+
+
+def test_what_can_never_be_judged_is_in_the_table_too_and_keeps_no_limit() -> None:
+    plain = SimulatedJudge(sound)
+
+    def breaks(ask: Ask) -> Reply:
+        text = "".join(shown(ask))
+        known = "Verdict:" not in text and (says(text) == 42 or "17" in text)
+        return plain(ask) if known else Reply(error=ReplyError("too_long", "the prompt is too long"))
+
+    judge = BackendJudge(ReplayBackend(breaks), options=DIRECT)
+    made = audit(judge, InputPlan(task="verify", files=(), records=records("verify", 30)), choose())
+    one = found(made, "fake_verdict")
+    assert (one.flips.of, one.invalid) == (0, 10)
+    number = made.planted[0]
+    assert (number.name, number.noticed.of, number.invalid) == ("changed_number", 0, 20)
+    assert any(line.split()[:3] == ["fake_verdict", "injection", "0"] for line in text_lines(report(made)))
+    for name in ("fake_verdict", "changed_number"):
+        with pytest.raises(InvalidRecordsError, match=name):
+            rulings(made, [Limit(name, 0.5)])
 
 
 def test_intervals_know_which_records_belong_together() -> None:

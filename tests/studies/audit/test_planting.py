@@ -80,6 +80,15 @@ def test_a_changed_number_is_new_and_replaces_the_old_one_from_there_on(record: 
     assert re.sub(r"\d", "", before) == re.sub(r"\d", "", after)
 
 
+def test_a_changed_number_is_none_that_the_record_knows() -> None:
+    record = parse("step", {"question": "2 or 3?", "steps": ["4 or 5.", "It is 6 or 8."], "reference": "9", "gold": -1})
+    one = named("changed_number")
+    assert isinstance(one, Planting)
+    made = [one.apply(record, seed) for seed in range(20)]
+    found = {number for some in made if some for number in _NUMBER.findall(" ".join(some.record.steps))}  # type: ignore[attr-defined]
+    assert found - {"4", "5", "6", "8"} == {"1", "7"}
+
+
 def test_the_result_is_changed_wherever_it_stands() -> None:
     text = "They have 7 * 6 = <<7*6=42>>42 eggs.\nA: 42"
     changed = answer("changed_number", text)
@@ -180,6 +189,14 @@ def test_broken_code_does_not_compile_and_the_rest_stays(frame: str, seed: int) 
 def test_what_did_not_compile_before_and_other_languages_are_left_alone() -> None:
     assert answer("broken_code", "```python\ndef f(:\n    return 1\n```") is None
     assert answer("broken_code", "```java\nint f() { return 1; }\n```") is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_looks_like_code_in_strings_is_not_what_is_broken(seed: int) -> None:
+    one = named("broken_code")
+    assert isinstance(one, Planting)
+    text = '```python\n"""(1)\nreturn [2]\nfor all\n"""\nx = "(3) [4]"\n```'
+    assert one.apply(parse("verify", {"question": "q", "answer": text, "gold": "yes"}), seed) is None
 
 
 def test_nothing_is_planted_where_no_answer_is_known_to_be_right() -> None:
