@@ -23,8 +23,9 @@ _HELD_BYTES = 32 * 1024 * 1024
 
 
 class Conversion:
-    """The records of `files`, and, once all of them are taken, the counts: `rows` read, `records` made, rows `skipped`
-    by reason, `gold` labels as text (none without one), and how many ids were `renamed` because they came twice.
+    """The records of `files`, and, once all of them are taken, the counts: `rows` read, `records` made, what was
+    `skipped` by reason (a row, or one of its answers), `gold` labels as text (none without one), and how many ids were
+    `renamed` because they came twice.
 
     `limit` ends it after so many records.
     """

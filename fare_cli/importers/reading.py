@@ -6,7 +6,6 @@ row by row; a JSON object is held in memory as a whole, so it has a limit.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import shutil
@@ -18,9 +17,9 @@ from typing import Any
 from fare_cli.errors import EnvironmentFault, InputError
 from fare_cli.importers.json_stream import MAX_JSON_BYTES, JsonText, reason
 from fare_cli.importers.row import Row
+from fare_cli.importers.tables import table_rows
 from fare_cli.record_fields import what
 from fare_cli.run.lines import (
-    MAX_LINE_BYTES,
     PARQUET_MAGIC,
     UTF8_BOM,
     InputDigest,
@@ -75,7 +74,7 @@ def _rows(name: str) -> Iterator[Row]:
         elif first == b"{":
             yield from _object_rows(name, read)
         elif first:
-            yield from _table_rows(name, read)
+            yield from table_rows(name, read)
 
 
 def _head(read: _Read) -> bytes:
@@ -192,51 +191,6 @@ def _row(name: str, number: int, values: Any, unit: str) -> Row:
     if not isinstance(values, Mapping):
         raise InputError(f"{name}, {unit} {number} is {what(values)}, not an object with fields")
     return Row(name, number, values)
-
-
-def _table_rows(name: str, read: _Read) -> Iterator[Row]:
-    lines = _text_lines(name, read)
-    number, first = next((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    skipped = number - 1
-    delimiter = max(",\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
-    # The module's own limit for a cell, 128 KiB, is one for the whole process.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    table = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
-    try:
-        header = next(table)
-        _check_header(name, number, header)
-        at = table.line_num
-        for cells in table:
-            number, at = at + 1 + skipped, table.line_num
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise InputError(f"{name}, line {number} has {len(cells)} cells, the header {len(header)}")
-            yield Row(name, number, dict(zip(header, cells, strict=True)))
-    except csv.Error as error:
-        raise InputError(f"{name}, line {table.line_num + skipped}: {error}") from None
-
-
-def _check_header(name: str, number: int, header: Sequence[str]) -> None:
-    if len(header) < 2:
-        raise InputError(
-            f"{name} is no JSON, and line {number} is no header of a table: there is no comma and no tab in it",
-            "JSON Lines, JSON, CSV, TSV and Parquet can be read",
-        )
-    for column in header:
-        if header.count(column) > 1:
-            raise InputError(f"{name}, line {number}: the header names {column!r} twice")
-
-
-def _text_lines(name: str, read: _Read) -> Iterator[str]:
-    for number, piece in enumerate(split_lines(read, MAX_LINE_BYTES), start=1):
-        if piece.data is None:
-            raise InputError(f"{name}, line {number} has more than {MAX_LINE_BYTES >> 20} MiB")
-        try:
-            yield piece.data.decode("utf-8") + ("\n" if piece.ended else "")
-        except UnicodeDecodeError as error:
-            byte = piece.data[error.start]
-            raise InputError(f"{name}, line {number}: byte {error.start} (0x{byte:02x}) is not UTF-8") from None
 
 
 def _parquet_rows(name: str, source: Any) -> Iterator[Row]:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 from fare_cli import records
 from fare_cli.errors import FareError, UsageError
-from fare_cli.importers import pairwise, preferences, verify_bench
+from fare_cli.importers import pairwise, preferences, score, step, verify, verify_bench
 from fare_cli.importers.importer import Importer, Made
 from fare_cli.importers.reading import read_rows
 
 IMPORTERS: dict[str, Importer] = {
-    importer.name: importer for module in (pairwise, preferences, verify_bench) for importer in module.IMPORTERS
+    importer.name: importer
+    for module in (pairwise, preferences, verify_bench, step, verify, score)
+    for importer in module.IMPORTERS
 }
 
 _PROBED_ROWS = 20

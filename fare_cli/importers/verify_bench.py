@@ -10,12 +10,9 @@ from fare_cli.importers.row import Row
 
 def _verify_bench(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
     for row in rows:
-        question = row.value("question_id")
         record = {
-            "id": f"{question}:{row.value('completion_id')}",
-            "group": str(question),
+            **_names(row),
             "category": row.text("answer_type"),
-            "system": row.text("completion_model"),
             "question": row.text("question"),
             "answer": row.text("completion"),
             "reference": row.text("answer"),
@@ -25,14 +22,26 @@ def _verify_bench(rows: Iterable[Row]) -> Iterator[Made | Skipped]:
         yield Made(row, record)
 
 
+def _names(row: Row) -> dict[str, str]:
+    """Id, group and system. The set's own evaluation does not read these fields, so they may not be everywhere."""
+    names = {}
+    if row.has("question_id"):
+        names["group"] = str(row.value("question_id"))
+        if row.has("completion_id"):
+            names["id"] = f"{names['group']}:{row.value('completion_id')}"
+    if row.has("completion_model"):
+        names["system"] = row.text("completion_model")
+    return names
+
+
 IMPORTERS: tuple[Importer, ...] = (
     Importer(
         name="verifybench",
         task="verify",
-        source="ZJU-REAL/VerifyBench",
+        source="ZJU-REAL/VerifyBench (Yan et al. 2025)",
         licence="MIT",
         files="verify_bench_hard.jsonl (VerifyBench-Hard), verify_bench.jsonl",
-        gold="gold_correct: true or false, by at least two people; answer is the reference, completion is judged",
+        gold="`gold_correct`, by at least two people; `completion` is judged, `answer` is the reference",
         records=_verify_bench,
     ),
 )
