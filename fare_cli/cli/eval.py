@@ -194,13 +194,12 @@ def _sources(
 
 def _suite(name: str, data: Path, reading: Reading, folder: Path, console: Console) -> tuple[list[Source], list[Table]]:
     from fare_cli.importers.suites import located, suite_named
-    from fare_cli.studies.evaluating.sources import suite_source, suite_table
+    from fare_cli.studies.evaluating.sources import suite_source, suite_table, wanted_files
 
     found = located(suite_named(name), data)
     for one in found:
         if not one.files:
-            files = ", ".join(pattern.removeprefix("**/") for pattern in one.set.patterns)
-            console.say(f"missing: {one.set.name}: {files} (from {one.set.source})")
+            console.say(f"missing: {one.set.name}: {wanted_files(one)} (from {one.set.source})")
     there = [one for one in found if one.files]
     if not there:
         raise InputError(

@@ -131,10 +131,9 @@ def _reported(sets: Sequence[VerdictSet], names: Sequence[str], figures: Sequenc
     )
     note = (
         "What is measured here is this judge on these files. The other figures are those of FARE's paper (arXiv "
-        "2510.17793), in percent: its prompts, its choice of files and its decoding. None was measured here. "
+        "2510.17793), in percent: its prompts, its choice of files and its decoding. None of them was measured here."
     )
-    rules = " ".join(f"{name}: {one.protocol.rule}" for one, name in zip(sets, names, strict=True) if one.protocol.rule)
-    return [Table("reported", "beside the paper's figures", columns, rows, note + rules)]
+    return [Table("reported", "beside the paper's figures", columns, rows, note)]
 
 
 def _compared(one: VerdictSet, other: VerdictSet) -> tuple[list[Part], list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from fare_cli.meta.consistency import Consistency, measure_consistency
+from fare_cli.meta.consistency import Consistency, TwoProtocols, measure_consistency
 from fare_cli.report.model import Column, Table, Value
 from fare_cli.studies.evaluating.case import Case, judged
 from fare_cli.studies.evaluating.parts import Part
@@ -85,7 +85,16 @@ def no_more_than_chance(found: Sequence[Story]) -> bool:
     both = measure_consistency(
         {name: [one.by_probability[name] for one in found] for name in protocols}, [one.cluster for one in found]
     )
-    return all(two.kappa is None or two.kappa.interval is None or two.kappa.interval.low <= 0 for two in both.between)
+    return not any(map(_is_more_than_chance, both.between))
+
+
+def _is_more_than_chance(two: TwoProtocols) -> bool:
+    if two.kappa is None:
+        return False
+    if two.kappa.interval is not None:
+        return two.kappa.interval.low > 0
+    # Where all pairs agree, resampling has no interval for kappa, but the share has.
+    return two.kappa.value > 0 and two.agree.interval.low > 0.5
 
 
 def _table(name: str, title: str, found: Consistency, note: str) -> Table:

@@ -76,28 +76,29 @@ def suite_source(found: Located, reading: Reading, folder: Path) -> Source:
     """A set of a suite whose files were found; the records are written to `folder`."""
     one = found.set
     conversion = Conversion(one.made_by, [str(path) for path in found.files])
-    protocol = Protocol(_HEADLINES[one.metric], one.protocol, one.reported)
+    protocol = Protocol(_HEADLINES[one.metric], one.reported)
     return _converted(one.name, protocol, conversion, reading, folder)
 
 
 def suite_table(found: Sequence[Located]) -> Table:
-    """Every set of a suite: its protocol, and its files or what is missing."""
+    """Every set of a suite: how many of its files were found, which are missing, and its protocol."""
     columns = (
         Column("set", "set"),
-        Column("files", "files"),
+        Column("measure", "measure"),
+        Column("files", "files found"),
         Column("missing", "missing"),
-        Column("source", "published at"),
     )
     rows = tuple(
-        (
-            one.set.name,
-            len(one.files),
-            None if one.files else ", ".join(pattern.removeprefix("**/") for pattern in one.set.patterns),
-            one.set.source,
-        )
+        (one.set.name, _HEADLINES[one.set.metric].name, len(one.files), None if one.files else wanted_files(one))
         for one in found
     )
-    return Table("suite", "the sets of the suite", columns, rows)
+    protocols = " ".join(f"{one.set.name}: {one.set.protocol}" for one in found)
+    return Table("suite", "the sets of the suite", columns, rows, protocols)
+
+
+def wanted_files(one: Located) -> str:
+    """The files of a set as they are published, in words."""
+    return ", ".join(pattern.removeprefix("**/") for pattern in one.set.patterns)
 
 
 def check_gold(plan: InputPlan) -> None:

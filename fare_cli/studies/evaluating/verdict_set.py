@@ -19,11 +19,9 @@ from fare_cli.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """By which figure a set is known, and why: `rule` in words, `reported` what others are reported to reach, in
-    percent by judge."""
+    """By which figure a set is known; `reported` is what others are reported to reach, in percent by judge."""
 
     headline: Headline
-    rule: str = ""
     reported: Mapping[str, float] = field(default_factory=dict)
 
 
