@@ -169,7 +169,7 @@ def _folder(output: Path | None) -> Iterator[Path]:
 
 
 def _sources(
-    options: EvalOptions, reading: Reading, folder: Path, limit: int | None, console: Console
+    options: EvalOptions, reading: Reading, folder: Path, console: Console
 ) -> tuple[list[Source], list[Table]]:
     """What is judged, and the table of a suite's sets. Raises FareError for what cannot be used, before any model."""
     from fare_cli.studies.evaluating.crossing import crossed
@@ -178,7 +178,7 @@ def _sources(
     if options.suite is not None and options.data is not None:
         return _suite(options.suite, options.data, reading, folder, console)
     if options.cross is not None:
-        return crossed(record_source(options.cross, reading._replace(task="pairwise"), needs_gold=False), limit), []
+        return crossed(record_source(options.cross, reading._replace(task="pairwise"), needs_gold=False)), []
     sources = []
     published: dict[str, list[str]] = {}
     for name in options.inputs or ():
@@ -219,8 +219,9 @@ def _judged(
     from fare_cli.studies.evaluating.sources import Reading
 
     console = Console(quiet=judging.quiet)
-    reading = Reading(options.task, parse_field_map(judging.map), judging.split, judging.shuffle_seed)
-    sources, tables = _sources(options, reading, folder, judging.limit, console)
+    field_map = parse_field_map(judging.map)
+    reading = Reading(options.task, field_map, judging.split, judging.shuffle_seed, judging.limit)
+    sources, tables = _sources(options, reading, folder, console)
     judges = _judges(settings, options.against, {source.plan.task for source in sources})
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
@@ -229,9 +230,7 @@ def _judged(
     with talking(console) as talk:
         for judge in judges:
             with judge:
-                rows.append(
-                    [judge_source(judge, one, keeping=keeping, limit=judging.limit, talk=talk) for one in sources]
-                )
+                rows.append([judge_source(judge, one, keeping=keeping, talk=talk) for one in sources])
     return [one for together in zip(*rows, strict=True) for one in together], tables
 
 

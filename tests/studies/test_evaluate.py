@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,9 @@ def test_answers_are_judged_once_and_by_the_rubric_of_their_record() -> None:
     assert len(made["verify"]) == len(made["score"]) == 7
     assert [record["rubric"] for record in made["score"][2:4]] == ["my own", "my own"]
     assert all(record["rubric"] == GENERAL_RUBRIC for record in (*made["score"][:2], *made["score"][4:]))
-    assert [len(one.plan.records) for one in crossed(source("pairwise", records), limit=1)[1:]] == [2, 2]
+    first = crossed(replace(source("pairwise", records), limit=1))
+    assert [len(one.plan.records) for one in first[1:]] == [2, 2]
+    assert [one.limit for one in first] == [1, None, None]
 
 
 def test_kept_verdicts_give_the_same_report_as_the_run(tmp_path: Path) -> None:
@@ -345,7 +348,7 @@ def test_a_file_that_holds_something_else_is_refused_with_line_and_field(
 
 
 def test_a_changed_or_incomplete_file_is_measured_with_a_warning(tmp_path: Path) -> None:
-    made = judge_source(judge(), source("pairwise", pairs(20)), keeping=Keeping(tmp_path), limit=5)
+    made = judge_source(judge(), replace(source("pairwise", pairs(20)), limit=5), keeping=Keeping(tmp_path))
     assert made.warnings == ("only the first 5 records were judged (--limit)",)
     path = tmp_path / "records.pairwise.replay.jsonl"
     assert any("ended by limit" in text for text in read_kept(path).warnings)

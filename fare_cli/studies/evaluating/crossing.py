@@ -25,7 +25,7 @@ _SHARED = ("question", "context", "reference", "group", "category")
 _OF_SCORE = ("rubric", "criteria", "scale")
 
 
-def crossed(pairs: Source, limit: int | None = None) -> list[Source]:
+def crossed(pairs: Source) -> list[Source]:
     """The pairs, then their answers as records to verify and to score, each answer once.
 
     A pair may bring its own `rubric` (or `criteria`) and `scale`; else answers are scored from 1 to 5 by a general
@@ -33,7 +33,7 @@ def crossed(pairs: Source, limit: int | None = None) -> list[Source]:
     """
     answers: dict[tuple[str, str], dict[str, Any]] = {}
     rubrics: dict[tuple[str, str], dict[str, Any]] = {}
-    for pair in islice(_pairs(pairs.plan), limit):
+    for pair in _pairs(pairs):
         for answer in (pair.answer_a, pair.answer_b):
             key = (pair.question, answer)
             shared = {name: value for name in _SHARED if (value := getattr(pair, name)) is not None}
@@ -44,7 +44,8 @@ def crossed(pairs: Source, limit: int | None = None) -> list[Source]:
 
 
 def _source(pairs: Source, task: str, answers: Iterable[dict[str, Any]]) -> Source:
-    return replace(pairs, plan=InputPlan(task, (), records=tuple(answers)), protocol=Protocol(HEADLINES[task]))
+    plan = InputPlan(task, (), records=tuple(answers))
+    return replace(pairs, plan=plan, protocol=Protocol(HEADLINES[task]), limit=None)
 
 
 def _rubric(pair: PairwiseRecord) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def _rubric(pair: PairwiseRecord) -> dict[str, Any]:
     return own if {"rubric", "criteria"} & own.keys() else {"rubric": GENERAL_RUBRIC}
 
 
-def _pairs(plan: InputPlan) -> Iterator[PairwiseRecord]:
-    for item in read_items(plan):
+def _pairs(pairs: Source) -> Iterator[PairwiseRecord]:
+    for item in islice(read_items(pairs.plan), pairs.limit):
         if isinstance(item.record, PairwiseRecord) and item.error is None:
             yield item.record

@@ -36,7 +36,6 @@ def judge_source(
     source: Source,
     *,
     keeping: Keeping = NOT_KEPT,
-    limit: int | None = None,
     talk: Talk = SILENT,
 ) -> VerdictSet:
     """All records judged, and what is measured of the verdicts; the judge stays open.
@@ -55,7 +54,7 @@ def judge_source(
         journal=kept_replies(judge, task) if output is None else None,
         resume=not keeping.again,
         force=keeping.force,
-        limit=limit,
+        limit=source.limit,
     )
     cases: list[Case] = []
 

@@ -37,22 +37,25 @@ _TELLING: tuple[tuple[TaskName, frozenset[str]], ...] = (
 
 
 class Reading(NamedTuple):
-    """How files of records are read: `task` None is told from the first record of each."""
+    """How files of records are read: `task` None is told from the first record of each; `limit` is the most records."""
 
     task: TaskName | None = None
     field_map: Mapping[str, str] = {}
     split: Split | None = None
     shuffle_seed: int | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Records to be judged, by which figure the judge is known on them, and where they are from."""
+    """Records to be judged (the first `limit` of them), by which figure the judge is known on them, and where they are
+    from."""
 
     name: str
     plan: InputPlan
     protocol: Protocol
     facts: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
 
 
 def record_source(file: str, reading: Reading, *, needs_gold: bool = True) -> Source:
@@ -63,7 +66,7 @@ def record_source(file: str, reading: Reading, *, needs_gold: bool = True) -> So
     plan = InputPlan(task, (file,), reading.field_map, reading.split, reading.shuffle_seed)
     if needs_gold:
         check_gold(plan)
-    return Source(_stem(file), plan, Protocol(HEADLINES[task]), _files([file]))
+    return Source(_stem(file), plan, Protocol(HEADLINES[task]), _files([file]), reading.limit)
 
 
 def published_source(importer: str, files: Sequence[str], reading: Reading, folder: Path) -> Source:
@@ -127,7 +130,7 @@ def _converted(name: str, protocol: Protocol, conversion: Conversion, reading: R
         "rows": conversion.rows,
         "skipped": dict(conversion.skipped),
     }
-    return Source(name, plan, protocol, facts)
+    return Source(name, plan, protocol, facts, reading.limit)
 
 
 def _files(names: Sequence[str]) -> dict[str, Any]:
