@@ -87,6 +87,29 @@ def judge_all(
     Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. Raises what
     `run` raises; too many invalid records are `outcome.problem`.
     """
+    verdicts: list[Verdict] = []
+
+    def keep(verdict: Verdict) -> None:
+        verdicts.append(verdict if whole else verdict.model_copy(update={"record": None, "judgments": []}))
+
+    plan = RunPlan(
+        source=records,
+        task=judge.task(records.task),
+        identity=judge.identity(records.task),
+        journal=kept_replies(judge, records.task),
+        resume=not again,
+        max_invalid=max_invalid,
+        limit=limit,
+    )
+    outcome, engine = judge_each(judge, plan, keep, talk=talk)
+    return Judged(tuple(verdicts), outcome, engine)
+
+
+def judge_each(
+    judge: StudiedJudge, plan: RunPlan, keep: Callable[[Verdict], None], *, talk: Talk = SILENT
+) -> tuple[Outcome, dict[str, Any]]:
+    """A run of one judge, which stays open: how it went, and what the backend says of itself. `keep` gets every verdict
+    in order."""
     talk.turn(judge.name)
     engine: dict[str, Any] = {}
 
@@ -96,34 +119,37 @@ def judge_all(
         engine.update(backend.info.engine)
         return backend
 
-    journal = replies_file(judge, records.task)
+    return run(plan, opened, emit=keep, progress=talk.progress), engine
+
+
+def kept_replies(judge: StudiedJudge, task: str) -> Path | None:
+    """Where replies are kept, its folder made; None for a judge that is no model."""
+    journal = replies_file(judge, task)
     if journal is not None:
         journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    plan = RunPlan(
-        source=records,
-        task=judge.task(records.task),
-        identity=judge.identity(records.task),
-        journal=journal,
-        resume=not again,
-        max_invalid=max_invalid,
-        limit=limit,
-    )
-    verdicts: list[Verdict] = []
-
-    def keep(verdict: Verdict) -> None:
-        verdicts.append(verdict if whole else verdict.model_copy(update={"record": None, "judgments": []}))
-
-    outcome = run(plan, opened, emit=keep, progress=talk.progress)
-    return Judged(tuple(verdicts), outcome, engine)
+    return journal
 
 
-def agreeing(verdicts: Sequence[Verdict]) -> Proportion | None:
+class Scored(Protocol):
+    """What tells whether a verdict is more than chance: a `Verdict`, or what a study keeps of one."""
+
+    @property
+    def verdict(self) -> str | None: ...
+    @property
+    def gold(self) -> str | float | None: ...
+    @property
+    def correct(self) -> bool | None: ...
+    @property
+    def consistent(self) -> bool | None: ...
+
+
+def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:
     """How many pairs asked in both orders got the same answer twice; None where none was."""
     asked = [one.consistent for one in verdicts if one.consistent is not None]
     return proportion(sum(asked), len(asked)) if asked else None
 
 
-def at_chance(verdicts: Sequence[Verdict]) -> str | None:
+def at_chance(verdicts: Sequence[Scored]) -> str | None:
     """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
 
     With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
