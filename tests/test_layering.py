@@ -49,7 +49,7 @@ _MAY_IMPORT = {
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "report", "run"},
+    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "report", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -161,6 +161,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         # Typer itself loads pydantic to read the arguments of a command.
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         (

@@ -104,18 +104,18 @@ def _audit(options: AuditOptions, judging: JudgeOptions) -> int:
 
 
 def _records(options: AuditOptions, judging: JudgeOptions) -> InputPlan:
-    from fare_cli.cli.source import input_plan
-    from fare_cli.studies.judging import check_rereadable, told_task
+    from fare_cli.cli.source import input_plan, parse_field_map
+    from fare_cli.run.reader import InputPlan
+    from fare_cli.studies.evaluating.sources import Reading, task_of
+    from fare_cli.studies.judging import check_rereadable
 
     if not judging.inputs:
         raise UsageError("the records are missing", "name a file, or see what can be tried with: fare audit --list")
     if options.limit < 1:
         raise UsageError(f"--limit {options.limit}: must be 1 or more")
-    plan = input_plan(options.task or "verify", judging)
-    check_rereadable(plan)
-    if options.task is None:
-        plan = input_plan(told_task(plan), judging)
-    return plan
+    check_rereadable(InputPlan(task="", files=tuple(judging.inputs)))
+    reading = Reading(field_map=parse_field_map(judging.map), split=judging.split)
+    return input_plan(options.task or task_of(judging.inputs[0], reading), judging)
 
 
 def _run(options: AuditOptions, judging: JudgeOptions, records: InputPlan) -> int:
@@ -145,7 +145,12 @@ def _run(options: AuditOptions, judging: JudgeOptions, records: InputPlan) -> in
             max_invalid=settings.max_invalid,
             talk=talk,
         )
-    ruled = rulings(found, limits)
+    try:
+        ruled = rulings(found, limits)
+    except InvalidRecordsError:
+        # What was found is no less worth for a limit that has nothing to be measured on.
+        show_report(report(found), as_json=options.as_json, file=options.report)
+        raise
     show_report(report(found, ruled), as_json=options.as_json, file=options.report)
     if not found.facts["complete"]:
         console.say(f"only the first {options.limit} records were tried; --limit N takes more")

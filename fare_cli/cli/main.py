@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from fare_cli.cli import audit, data, doctor, judge, models, prompts
+from fare_cli.cli import data, doctor, judge, models, prompts
+from fare_cli.cli.audit import audit_command
+from fare_cli.cli.eval import eval_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
@@ -99,7 +101,8 @@ def build_app() -> Any:
         ("models", models.models_app),
     ):
         app.add_typer(group, name=name, cls=_Group)
-    app.command("audit", cls=SectionedCommand)(audit.audit_command())
+    app.command("eval", cls=SectionedCommand)(eval_command())
+    app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
 

@@ -49,8 +49,8 @@ def bootstrap(statistic: Statistic, records: int, clusters: Clusters = None) -> 
         if not math.isfinite(value):
             return None
         count = int(numbers.max()) + 1
-        found = np.array([statistic(drawn[numbers]) for drawn in _draws(count)])
-    return Estimate(value, _interval(found, count))
+        found = np.array([statistic(drawn[numbers]) for drawn in resamples(count)])
+    return Estimate(value, expanded_interval(found, count))
 
 
 def mean(values: Sequence[float] | Floats, clusters: Clusters = None) -> Estimate | None:
@@ -89,35 +89,35 @@ def kappa_estimate(before: Sequence[str], after: Sequence[str], clusters: Cluste
     if value is None:
         return None
     codes = {label: code for code, label in enumerate(sorted({*before, *after}))}
-    statistic = kappa_of([codes[label] for label in before], [codes[label] for label in after], 1 - np.eye(len(codes)))
+    statistic = kappa_of([codes[label] for label in before], [codes[label] for label in after])
     found = bootstrap(statistic, len(before), clusters)
     return Estimate(value, None if found is None else found.interval)
 
 
-def kappa_of(one: Sequence[int], other: Sequence[int], apart: Floats) -> Statistic:
-    """Cohen's kappa (1960; weighted 1968) of labels given as numbers from 0 on.
-
-    `apart` is (labels, labels): how far two labels are apart, 0 on the diagonal, elsewhere 1 for the plain kappa.
-    """
-    size = len(apart)
+def kappa_of(one: Sequence[int], other: Sequence[int]) -> Statistic:
+    """Cohen's kappa (1960) of labels given as numbers from 0 on; not defined where all are the same."""
+    size = max([*one, *other], default=0) + 1
     cells = np.asarray(one, np.intp) * size + np.asarray(other, np.intp)
 
     def statistic(drawn: Counts) -> float:
         table = np.bincount(cells, weights=drawn, minlength=size * size).reshape(size, size)
-        by_chance = np.outer(table.sum(1), table.sum(0)) / table.sum()
-        return float(1 - np.sum(table * apart) / np.sum(by_chance * apart))
+        total = table.sum()
+        by_chance = table.sum(0) @ table.sum(1) / total
+        return float((np.trace(table) - by_chance) / (total - by_chance))
 
     return statistic
 
 
-def _draws(clusters: int) -> Iterator[Counts]:
-    """For each resample how often each cluster was drawn."""
+def resamples(clusters: int) -> Iterator[Counts]:
+    """For each of 1,000 resamples how often each of so many clusters was drawn; the same at every call."""
     random = np.random.default_rng(_SEED)
     for _ in range(_RESAMPLES):
         yield np.bincount(random.integers(clusters, size=clusters), minlength=clusters)
 
 
-def _interval(values: Floats, clusters: int) -> Interval | None:
+def expanded_interval(values: Floats, clusters: int) -> Interval | None:
+    """The 95% interval of a statistic from its values for resamples of so many clusters; None where they cannot
+    tell."""
     # Rounding alone makes differences of 1e-16.
     if clusters < 2 or not np.all(np.isfinite(values)) or np.ptp(values) < 1e-12:
         return None

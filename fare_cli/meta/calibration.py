@@ -37,9 +37,10 @@ class Calibration(NamedTuple):
     """How far what a judge says of its certainty is from how often it is right.
 
     `ece`: the expected calibration error, the mean distance of confidence and accuracy over `bins`, by their records.
-    Chance alone makes it larger than 0, in every resample once more, so its interval is the basic one (the percentiles
-    mirrored at the value), cut at 0. `ece_if_calibrated` is where 95% of the judges would lie that give these very
-    confidences and are right exactly so often. `overconfidence`: mean confidence less accuracy. `brier`: the mean
+    Chance alone makes it larger than 0: `ece_if_calibrated` is where 95% of the judges would lie that give these very
+    confidences and are right exactly so often (records taken as independent). Chance does so in every resample once
+    more, so the interval of `ece` is the basic one, the percentiles mirrored at the value; and it reaches down to 0
+    unless the value lies above `ece_if_calibrated`. `overconfidence`: mean confidence less accuracy. `brier`: the mean
     squared distance of confidence and right or wrong (1 or 0).
     """
 
@@ -83,11 +84,12 @@ def calibration(
     assert ece is not None
     assert brier is not None
     assert overconfidence is not None
+    if_calibrated = _ece_if_calibrated(sure, members)
     return Calibration(
         binning,
         tuple(_bin(np.flatnonzero(column), sure, hit, clusters) for column in members.T),
-        _mirrored(ece),
-        _ece_if_calibrated(sure, members),
+        _mirrored(ece, if_calibrated),
+        if_calibrated,
         overconfidence,
         brier,
     )
@@ -122,11 +124,11 @@ def _ece(sure: Floats, hit: Floats, members: npt.NDArray[np.bool_]) -> Statistic
     return lambda drawn: float(np.abs(drawn @ gaps).sum() / drawn.sum())
 
 
-def _mirrored(found: Estimate) -> Estimate:
+def _mirrored(found: Estimate, if_calibrated: Interval) -> Estimate:
     if found.interval is None:
         return found
-    low, high = (2 * found.value - bound for bound in reversed(found.interval))
-    return Estimate(found.value, Interval(max(low, 0.0), max(high, 0.0)))
+    low, high = (max(2 * found.value - bound, 0.0) for bound in reversed(found.interval))
+    return Estimate(found.value, Interval(low if found.value > if_calibrated.high else 0.0, high))
 
 
 def _ece_if_calibrated(sure: Floats, members: npt.NDArray[np.bool_]) -> Interval:

@@ -43,7 +43,7 @@ def clustered_proportion(cases: Sequence[bool], clusters: Clusters = None) -> Pr
     estimated. Where every record is a cluster of its own it is Wilson's interval itself.
     """
     records = len(cases)
-    found = proportion(sum(cases), records)
+    found = proportion(int(np.count_nonzero(cases)), records)
     numbers = cluster_numbers(clusters, records)
     sizes = np.bincount(numbers)
     if len(sizes) == records or found.share is None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
-from fare_cli.meta.bootstrap import Counts, Estimate, Floats, Statistic, bootstrap, kappa_of, mean_of
+from fare_cli.meta.bootstrap import Counts, Estimate, Floats, Statistic, bootstrap, mean_of
 from fare_cli.meta.clusters import Clusters
 
 Numbers = Sequence[float] | Floats
@@ -70,8 +70,8 @@ def kendall(said: Numbers, gold: Numbers) -> Statistic:
     """Kendall's tau-b, which corrects for ties on either side."""
 
     def correlation(one: Floats, other: Floats) -> float:
-        # Only its p-value depends on the method, and the exact one is slow.
-        return float(kendalltau(one, other, method="asymptotic").statistic)
+        # Only its p-value depends on the method: the exact one is slow, the other fails for two records.
+        return float(kendalltau(one, other, method="asymptotic" if len(one) > 2 else "exact").statistic)
 
     return _unless_constant(correlation, said, gold)
 
@@ -94,10 +94,26 @@ def bias(said: Numbers, gold: Numbers) -> Statistic:
 
 def quadratic_kappa(said: Numbers, gold: Numbers) -> Statistic:
     """Cohen's kappa with quadratic weights (1968) of scores rounded to whole ones, halves up."""
-    ours, known = (np.floor(np.asarray(side, float) + 0.5).astype(int) for side in (said, gold))
-    low = int(min(ours.min(), known.min())) if len(ours) else 0
-    scale = np.arange(int(max(ours.max(), known.max())) - low + 1 if len(ours) else 1)
-    return kappa_of((ours - low).tolist(), (known - low).tolist(), np.subtract.outer(scale, scale).astype(float) ** 2)
+    return weighted_kappa(*(np.floor(np.asarray(side, float) + 0.5) for side in (said, gold)))
+
+
+def weighted_kappa(one: Numbers, other: Numbers) -> Statistic:
+    """Cohen's kappa with quadratic weights of numbers as they are; not defined where all are the same.
+
+    Squared distances need no table of labels: by chance they add up to what the sums and squares of both sides give.
+    """
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    middle = (first.mean() + second.mean()) / 2 if len(first) else 0.0
+    first, second = first - middle, second - middle
+    columns = np.column_stack([first, second, first**2 + second**2, (first - second) ** 2])
+
+    def statistic(drawn: Counts) -> float:
+        x, y, squares, apart = drawn @ columns
+        by_chance = squares - 2 * x * y / drawn.sum()
+        # What rounding leaves of no distance at all is none.
+        return math.nan if by_chance <= 1e-12 * squares else float(1 - apart / by_chance)
+
+    return statistic
 
 
 def _centred(values: Numbers) -> Floats:

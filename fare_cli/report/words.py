@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fare_cli.meta.agreement import Proportion
+from fare_cli.meta.agreement import Interval, Proportion
 from fare_cli.meta.bootstrap import Estimate
 
 
@@ -22,4 +22,9 @@ def estimate_in_words(found: Estimate) -> str:
     """`0.412 (0.301 to 0.512)`; without the brackets where there is no interval."""
     if found.interval is None:
         return f"{found.value:.3f}"
-    return f"{found.value:.3f} ({found.interval.low:.3f} to {found.interval.high:.3f})"
+    return f"{found.value:.3f} ({range_in_words(found.interval)})"
+
+
+def range_in_words(found: Interval) -> str:
+    """`0.301 to 0.512`."""
+    return f"{found.low:.3f} to {found.high:.3f}"

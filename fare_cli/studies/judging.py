@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from fare_cli.asks import Backend
-from fare_cli.errors import InputError, UsageError
+from fare_cli.errors import InputError
 from fare_cli.folders import cache_folder
 from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.judge import Judge
 from fare_cli.meta.agreement import Proportion, proportion
 from fare_cli.report.words import interval_in_words
-from fare_cli.run.lines import check_inputs, is_pipe, read_lines
+from fare_cli.run.lines import check_inputs, is_pipe
 from fare_cli.run.progress import ProgressSnapshot
 from fare_cli.run.reader import InputPlan
 from fare_cli.run.runner import Outcome, RunPlan, run
@@ -63,25 +62,6 @@ def check_rereadable(records: InputPlan) -> None:
     check_inputs(records.files)
 
 
-def told_task(records: InputPlan) -> str:
-    """The task that the fields of the first record speak for. Raises UsageError where they do not."""
-    for line in read_lines(records.files, [], max_line_bytes=records.max_line_bytes):
-        try:
-            values = json.loads(line.data or b"")
-        except ValueError:
-            continue
-        if not isinstance(values, dict):
-            continue
-        given = {name for name, value in values.items() if value is not None} | set(records.field_map)
-        if {"answer_a", "answer_b"} <= given:
-            return "pairwise"
-        if "steps" in given or (records.split is not None and "answer" in given):
-            return "step"
-        if "answer" in given:
-            return "score" if {"rubric", "criteria"} & given else "verify"
-    raise UsageError("the records do not say what they are", "name it: --task pairwise, step, verify or score")
-
-
 def replies_file(judge: StudiedJudge, task: str) -> Path | None:
     """Where the replies of a model are kept between studies; None for a judge of another kind."""
     if not isinstance(judge, Judge):
@@ -109,6 +89,29 @@ def judge_all(
     the judge's task one that asks in another way; replies are kept by what was asked. Raises what `run` raises;
     too many invalid records are `outcome.problem`.
     """
+    verdicts: list[Verdict] = []
+
+    def keep(verdict: Verdict) -> None:
+        verdicts.append(verdict if whole else verdict.model_copy(update={"record": None, "judgments": []}))
+
+    plan = RunPlan(
+        source=records,
+        task=asked(judge.task(records.task)),
+        identity=judge.identity(records.task),
+        journal=kept_replies(judge, records.task),
+        resume=not again,
+        max_invalid=max_invalid,
+        limit=limit,
+    )
+    outcome, engine = judge_each(judge, plan, keep, talk=talk)
+    return Judged(tuple(verdicts), outcome, engine)
+
+
+def judge_each(
+    judge: StudiedJudge, plan: RunPlan, keep: Callable[[Verdict], None], *, talk: Talk = SILENT
+) -> tuple[Outcome, dict[str, Any]]:
+    """A run of one judge, which stays open: how it went, and what the backend says of itself. `keep` gets every verdict
+    in order."""
     talk.turn(judge.name)
     engine: dict[str, Any] = {}
 
@@ -118,25 +121,28 @@ def judge_all(
         engine.update(backend.info.engine)
         return backend
 
-    journal = replies_file(judge, records.task)
+    return run(plan, opened, emit=keep, progress=talk.progress), engine
+
+
+def kept_replies(judge: StudiedJudge, task: str) -> Path | None:
+    """Where replies are kept, its folder made; None for a judge that is no model."""
+    journal = replies_file(judge, task)
     if journal is not None:
         journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    plan = RunPlan(
-        source=records,
-        task=asked(judge.task(records.task)),
-        identity=judge.identity(records.task),
-        journal=journal,
-        resume=not again,
-        max_invalid=max_invalid,
-        limit=limit,
-    )
-    verdicts: list[Verdict] = []
+    return journal
 
-    def keep(verdict: Verdict) -> None:
-        verdicts.append(verdict if whole else verdict.model_copy(update={"record": None, "judgments": []}))
 
-    outcome = run(plan, opened, emit=keep, progress=talk.progress)
-    return Judged(tuple(verdicts), outcome, engine)
+class Scored(Protocol):
+    """What tells whether a verdict is more than chance: a `Verdict`, or what a study keeps of one."""
+
+    @property
+    def verdict(self) -> str | None: ...
+    @property
+    def gold(self) -> str | float | None: ...
+    @property
+    def correct(self) -> bool | None: ...
+    @property
+    def consistent(self) -> bool | None: ...
 
 
 def label_of(verdict: Verdict) -> str:
@@ -146,13 +152,13 @@ def label_of(verdict: Verdict) -> str:
     return "undecided" if verdict.verdict is None else verdict.verdict
 
 
-def agreeing(verdicts: Sequence[Verdict]) -> Proportion | None:
+def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:
     """How many pairs asked in both orders got the same answer twice; None where none was."""
     asked = [one.consistent for one in verdicts if one.consistent is not None]
     return proportion(sum(asked), len(asked)) if asked else None
 
 
-def at_chance(verdicts: Sequence[Verdict]) -> str | None:
+def at_chance(verdicts: Sequence[Scored]) -> str | None:
     """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
 
     With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent

@@ -85,6 +85,18 @@ def test_the_task_is_told_by_the_fields(audit: Audit, tmp_path: Path) -> None:
     assert "--task" in unknown.stderr
     mapped = audit(path, "--map", "question=frage", "--map", "answer=frage", "--show", "padding")
     assert mapped.returncode == 0, mapped.stderr
+    pair = audit(
+        path, "--map", "question=frage", "--map", "answer_a=frage", "--map", "answer_b=frage", "--show", "padding"
+    )
+    assert pair.returncode == 0, pair.stderr
+    assert set(json.loads(pair.stdout.splitlines()[0])) == {"id", "question", "answer_a", "answer_b"}
+
+
+def test_a_limit_that_nothing_can_be_measured_on_does_not_cost_the_report(audit: Audit, pairs: Path) -> None:
+    done = audit(pairs, "--only", "order", "--only", "broken_code", "--fail-on", "broken_code=90%")
+    assert done.returncode == 3
+    assert "  order_swap " in done.stdout
+    assert "no record could be tried with broken_code" in done.stderr
 
 
 def test_everything_is_listed_without_a_model(fare: Fare) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
 
-from fare_cli.meta.bootstrap import kappa_estimate, paired_difference
+from fare_cli.meta.agreement import proportion
+from fare_cli.meta.bootstrap import bootstrap, kappa_estimate, kappa_of, mean, paired_difference
 
 
 def test_the_difference_is_that_of_the_shares() -> None:
@@ -75,3 +80,65 @@ def test_kappa_without_an_interval_where_resamples_hold_one_label() -> None:
     assert found.value == 1.0
     assert found.interval is None
     assert kappa_estimate(["A"] * 5, ["A"] * 5) is None
+
+
+def test_copies_of_every_record_in_its_cluster_tell_nothing_new() -> None:
+    draw = random.Random(3)
+    values = [draw.gauss(0, 1) for _ in range(40)]
+    copied, clusters = [value for value in values for _ in range(5)], [number for number in range(40) for _ in range(5)]
+    one, found, naive = mean(values), mean(copied, clusters), mean(copied)
+    assert one is not None
+    assert one.interval is not None
+    assert found is not None
+    assert found.interval == pytest.approx(one.interval)
+    assert naive is not None
+    assert naive.interval is not None
+    assert naive.interval.high - naive.interval.low < 0.6 * (one.interval.high - one.interval.low)
+
+
+@pytest.mark.parametrize(("questions", "each"), [(6, 5), (12, 8), (50, 2)])
+def test_the_interval_of_a_mean_holds_about_95_times_in_100(questions: int, each: int) -> None:
+    """300 studies with answers that are alike by half within a question; also with few questions."""
+    draw = np.random.default_rng(questions)
+    held = 0
+    clusters = np.repeat(np.arange(questions), each).tolist()
+    for _ in range(300):
+        values = draw.normal(2, 1, (questions, 1)) + draw.normal(0, 1, (questions, each))
+        found = mean(values.ravel(), clusters)
+        assert found is not None
+        assert found.interval is not None
+        held += found.interval.low <= 2 <= found.interval.high
+    assert 0.91 <= held / 300 <= 0.99
+
+
+def test_differences_respect_clusters_even_where_nothing_differs() -> None:
+    clusters = [number // 4 for number in range(80)]
+    found = paired_difference([True] * 80, [True] * 80, clusters)
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval.high == pytest.approx(proportion(0, 20).interval.high)
+
+
+def test_what_resampling_cannot_tell_has_no_interval() -> None:
+    assert mean([]) is None
+    assert mean([0.5]) == (0.5, None)
+    assert mean([1.0, 3.0], ["q", "q"]) == (2.0, None)
+    assert mean([1.0] * 30) == (1.0, None)
+    assert bootstrap(lambda drawn: float("nan"), 30) is None
+    # Some resamples lack the one record that counts.
+    assert bootstrap(lambda drawn: 1.0 + drawn[1] if drawn[0] else float("nan"), 30) == (2.0, None)
+
+
+def test_the_same_records_have_the_same_interval_every_time() -> None:
+    draw = random.Random(9)
+    values = [draw.random() for _ in range(50)]
+    assert mean(values) == mean(values)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=50))
+def test_kappa_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    one, other = [first for first, _ in pairs], [second for _, second in pairs]
+    if len({*one, *other}) == 1:
+        return
+    found = kappa_of(one, other)(np.ones(len(pairs), np.intp))
+    assert found == pytest.approx(cohen_kappa_score(one, other, labels=[0, 1, 2, 3]), abs=1e-9)
