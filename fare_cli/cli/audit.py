@@ -41,7 +41,7 @@ class AuditOptions:
     ]
     limit: Annotated[
         int,
-        _option("--limit", metavar="N", help="Take only the first N records; each makes some 30.  [default: 100]"),
+        _option("--limit", metavar="N", help="Take only the first N records; each makes 15 to 30.  [default: 100]"),
     ]
     only: Annotated[
         list[str],
