@@ -8,12 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
+from fare_cli.asks import Backend
 from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
 from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
+from fare_cli.prompting import load_task_prompt
 from fare_cli.records import Record
 from fare_cli.run.reader import items_of
 from fare_cli.run.stream import Judging
@@ -97,6 +99,11 @@ class Judge:
         )
         return cls(found, options=options, prompts_dir=prompts_dir, engine=engine)
 
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
     def task(self, name: str) -> Task:
         """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
         check_options(name, self.options)
@@ -179,6 +186,49 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BackendJudge:
+    """A judge whose asks go to a backend that is there already, such as recorded or simulated replies.
+
+    `name` and what identifies its weights are the backend's own. The caller closes the backend.
+    """
+
+    def __init__(
+        self, backend: Backend, *, options: JudgingOptions | None = None, prompts_dir: Path | None = None
+    ) -> None:
+        self.options = options or JudgingOptions()
+        self._backend = backend
+        self._prompts_dir = prompts_dir
+
+    @property
+    def name(self) -> str:
+        return self._backend.info.model
+
+    def task(self, name: str) -> Task:
+        """The task with this judge's options. Raises UsageError for prompts or options that cannot be used."""
+        check_options(name, self.options)
+        return TASKS[name](load_task_prompt(name, self._prompts_dir), self.options)
+
+    def identity(self, task: str) -> JudgeIdentity:
+        """What makes this judge the one it is for a task."""
+        prompt, info = load_task_prompt(task, self._prompts_dir), self._backend.info
+        return JudgeIdentity(
+            task=task,
+            model=info.model,
+            weights=info.weights,
+            prompts=prompt.fingerprint,
+            prompts_origin=prompt.origin,
+            options=self.options,
+        )
+
+    def backend(self) -> Backend:
+        return self._backend
+
+    def verdicts(self, task: str, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
+        """Verdicts of a task by name. What is wrong with one record makes its verdict `invalid` and ends nothing."""
+        judging = Judging(self.task(task), self.backend, self.identity(task))
+        return judging.verdicts(items_of(task, records))
 
 
 def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:

@@ -41,10 +41,15 @@ _MAY_IMPORT = {
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
-    # Published files are opened and read like inputs.
-    "importers": _WAIST | _RECORDS | {"run.lines"},
+    # Figures are shown with their intervals.
+    "report": {"errors", "meta"},
+    # Published files are opened and read like inputs, records written and named like those of a run.
+    "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
-    "studies": _WAIST | _RECORDS | _PROMPTS | {"folders", "machine", "tasks", "engine", "gguf", "judge", "meta", "run"},
+    "studies": _WAIST
+    | _RECORDS
+    | _PROMPTS
+    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "report", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -155,8 +160,13 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("--help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pydantic", "rich"}),
         # Typer itself loads pydantic to read the arguments of a command.
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        (
+            "data convert --help",
+            {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "scipy", "sklearn"},
+        ),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 from fare_cli.cli import data, doctor, judge, models, prompts
+from fare_cli.cli.eval import eval_command
+from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -34,7 +36,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "rank", "prompts", "data", "models", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -98,6 +100,7 @@ def build_app() -> Any:
         ("models", models.models_app),
     ):
         app.add_typer(group, name=name, cls=_Group)
+    app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -334,10 +335,27 @@ def as_command(
     return command
 
 
+# Options of `fare judge` that the help of other commands lists, too; the rest is taken there and not listed, so that a
+# help stays one page.
+_LISTED_EVERYWHERE = frozenset(
+    {"inputs", "map", "limit", "quiet", "mode", "combine", "prompts", "model", "max_invalid", "isolated"}
+)
+
+
 def judge_parameters(names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Options of `fare judge` for another command that judges: type hint and default by name."""
     hints = get_type_hints(JudgeOptions, include_extras=True)
-    return {name: (hints[name], _EMPTY.get(name)) for name in names}
+    return {
+        name: (hints[name] if name in _LISTED_EVERYWHERE else _unlisted(hints[name]), _EMPTY.get(name))
+        for name in names
+    }
+
+
+def _unlisted(hint: Any) -> Any:
+    type_hint, option = get_args(hint)
+    quiet = copy.copy(option)
+    quiet.hidden = True
+    return Annotated[type_hint, quiet]
 
 
 def judge_options(values: Mapping[str, Any]) -> JudgeOptions:
@@ -351,6 +369,12 @@ _EMPTY: dict[str, Any] = {
     "resume": True,
     **dict.fromkeys(("no_record", "quiet", "verbose", "force", "isolated", "dry_run"), False),
 }
+
+
+_MORE_OPTIONS = (
+    "More options of fare judge are taken here, such as --order, --seed, --ctx and --threads: "
+    "fare judge pairwise --help explains them."
+)
 
 
 class SectionedCommand(TyperCommand):
@@ -371,3 +395,6 @@ class SectionedCommand(TyperCommand):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records, col_max=34)
+        if any(getattr(param, "hidden", False) for param in self.get_params(ctx)):
+            formatter.write_paragraph()
+            formatter.write_text(_MORE_OPTIONS)

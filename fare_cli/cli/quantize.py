@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from fare_cli.cli.options import SETTING_NAMES, JudgeOptions, as_command, judge_
 from fare_cli.errors import ExitCode, InputError, UsageError
 
 if TYPE_CHECKING:
-    from fare_cli.asks import Backend
     from fare_cli.cli.console import Console
     from fare_cli.gguf.store import ModelFile
     from fare_cli.settings import Settings
@@ -218,8 +216,8 @@ class _Check:
     def __init__(self, options: QuantizeOptions, judging: JudgeOptions, settings: Settings, console: Console) -> None:
         # Imported first: where the extra is missing, nothing has been quantised in vain.
         from fare_cli.cli.source import input_plan
+        from fare_cli.studies.judging import check_rereadable
         from fare_cli.studies.limits import parse_limit
-        from fare_cli.studies.quantising import check_rereadable
         from fare_cli.tasks import check_options
 
         assert options.task is not None
@@ -254,43 +252,21 @@ class _Check:
         return worst(found)
 
     def _judge(self, source: Subject, quantised: Sequence[Subject]) -> QuantisingReport:
-        from fare_cli.cli.console import ProgressDisplay
-        from fare_cli.cli.stopping import StopSignals
-        from fare_cli.studies.quantising import TOLERATED_FLIPS, Talk, check_quantised
-
-        signals = StopSignals()
-        shown = ProgressDisplay(self.console, live=sys.stderr.isatty())
-
-        def turn(name: str) -> None:
-            # The backend before is closed: a signal while the next one loads must not reach for it.
-            signals.backend = None
-            shown.close()
-            self.console.say(f"judging with {name}")
-
-        def working(backend: Backend) -> None:
-            signals.backend = backend
-            # A signal that came while llama.cpp was loading was lost in one of its callbacks.
-            signals.check()
+        from fare_cli.cli.study import talking
+        from fare_cli.studies.quantising import TOLERATED_FLIPS, check_quantised
 
         tolerated = [limit.value for limit in self.limits if limit.measure == "flips"]
-        try:
-            with signals.handled():
-                return check_quantised(
-                    source,
-                    quantised,
-                    self.records,
-                    limit=self.limit,
-                    again=self.options.again,
-                    max_invalid=self.settings.max_invalid,
-                    tolerated_flips=min(tolerated, default=TOLERATED_FLIPS),
-                    talk=Talk(turn, working, shown.show),
-                )
-        except KeyboardInterrupt:
-            shown.close()
-            print("interrupted: the replies so far are kept; the same command goes on from there", file=sys.stderr)
-            raise
-        finally:
-            shown.close()
+        with talking(self.console) as talk:
+            return check_quantised(
+                source,
+                quantised,
+                self.records,
+                limit=self.limit,
+                again=self.options.again,
+                max_invalid=self.settings.max_invalid,
+                tolerated_flips=min(tolerated, default=TOLERATED_FLIPS),
+                talk=talk,
+            )
 
     def _keep(self, report: QuantisingReport, made: dict[str, ModelFile]) -> None:
         """Stores the page and each model's own figures beside the model, and the page where it was asked for."""
@@ -357,7 +333,7 @@ def _rows(report: QuantisingReport) -> Iterator[tuple[str, ...]]:
 
 
 def _compared(row: Any) -> tuple[str, str, str, str]:
-    from fare_cli.studies.quantising import share_in_words
+    from fare_cli.report.words import share_in_words
 
     made = row.comparison
     kappa = "-" if made.kappa is None else f"{made.kappa.value:.2f}"

@@ -48,7 +48,7 @@ class InputPlan:
     split: Split | None = None
     shuffle_seed: int | None = None
     max_line_bytes: int = MAX_LINE_BYTES
-    records: tuple[Mapping[str, Any], ...] = ()
+    records: tuple[Record | Mapping[str, Any], ...] = ()
 
 
 def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Iterator[Item]:

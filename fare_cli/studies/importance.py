@@ -17,7 +17,7 @@ from fare_cli.gguf.disk import whole_file, writing
 from fare_cli.judge import Judge
 from fare_cli.machine import usable_cores
 from fare_cli.run.reader import InputPlan, read_items
-from fare_cli.studies.quantising import check_rereadable
+from fare_cli.studies.judging import check_rereadable
 
 _SAY_EVERY_S = 10.0
 

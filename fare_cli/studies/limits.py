@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, cast, get_args
 
 from fare_cli.errors import ExitCode, InvalidRecordsError, UsageError
 from fare_cli.meta.agreement import Interval, records_needed
-from fare_cli.studies.quantising import Quantised, share_in_words
+from fare_cli.report.words import share_in_words
+from fare_cli.studies.quantising import Quantised
 
 Measure = Literal["flips", "kappa", "accuracy"]
 

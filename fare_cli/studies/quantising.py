@@ -6,24 +6,20 @@ import datetime
 import hashlib
 import os
 import platform
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fare_cli.asks import Backend
-from fare_cli.errors import InputError, InvalidRecordsError, UsageError
-from fare_cli.folders import cache_folder
+from fare_cli.errors import InvalidRecordsError, UsageError
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.quantize import bits_per_weight
 from fare_cli.judge import Judge
 from fare_cli.meta.agreement import Proportion, Shift, flips, proportion, records_needed, shift
 from fare_cli.meta.bootstrap import Estimate, kappa_estimate, paired_difference
-from fare_cli.run.lines import check_inputs, is_pipe
-from fare_cli.run.progress import ProgressSnapshot
+from fare_cli.report.words import share_in_words
 from fare_cli.run.reader import InputPlan
-from fare_cli.run.runner import Outcome, RunPlan, run
+from fare_cli.studies.judging import SILENT, Judged, Talk, agreeing, at_chance, check_rereadable, judge_all
 from fare_cli.verdicts import Verdict
 
 #: Of the verdicts, at most so many may flip for a type to be recommended, unless a limit was given.
@@ -111,25 +107,6 @@ class Subject(NamedTuple):
     type: str
 
 
-class Talk(NamedTuple):
-    """Whom a check tells what it does: the model whose turn it is, the backend that works, and how far it is."""
-
-    turn: Callable[[str], None] = lambda _name: None
-    backend: Callable[[Backend], None] = lambda _backend: None
-    progress: Callable[[ProgressSnapshot], None] | None = None
-
-
-_SILENT = Talk()
-
-
-class Judged(NamedTuple):
-    """All verdicts of a model, in the order of the records, and how its run went."""
-
-    verdicts: tuple[Verdict, ...]
-    outcome: Outcome
-    engine: dict[str, Any]
-
-
 def check_quantised(
     source: Subject,
     quantised: Sequence[Subject],
@@ -139,7 +116,7 @@ def check_quantised(
     again: bool = False,
     max_invalid: float | None = None,
     tolerated_flips: float = TOLERATED_FLIPS,
-    talk: Talk = _SILENT,
+    talk: Talk = SILENT,
 ) -> QuantisingReport:
     """Judges the records with the source and with each quantised model, one after the other, and compares.
 
@@ -150,12 +127,14 @@ def check_quantised(
     """
     check_rereadable(records)
     _check_alike(source, quantised, records.task)
-    before = judge_records_with(source.judge, records, limit=limit, again=again, max_invalid=max_invalid, talk=talk)
+    with source.judge:
+        before = judge_all(source.judge, records, limit=limit, again=again, max_invalid=max_invalid, talk=talk)
     if before.outcome.problem is not None:
         raise before.outcome.problem
     rows = []
     for subject in quantised:
-        after = judge_records_with(subject.judge, records, limit=limit, again=again, talk=talk)
+        with subject.judge:
+            after = judge_all(subject.judge, records, limit=limit, again=again, talk=talk)
         rows.append(Quantised(_standing(subject, after), compare(before.verdicts, after.verdicts)))
     chance = at_chance(before.verdicts)
     return QuantisingReport(
@@ -172,60 +151,6 @@ def check_quantised(
         chance=chance,
         advice=advise(rows, tolerated_flips, chance),
     )
-
-
-def check_rereadable(records: InputPlan) -> None:
-    """Raises InputError for records that can be read only once, or not at all: every model reads them."""
-    for name in records.files:
-        if is_pipe(name):
-            raise InputError(f"{name} can be read only once, and every model reads the records", "name a file")
-    check_inputs(records.files)
-
-
-def judge_records_with(
-    judge: Judge,
-    records: InputPlan,
-    *,
-    limit: int | None = None,
-    again: bool = False,
-    max_invalid: float | None = None,
-    talk: Talk = _SILENT,
-) -> Judged:
-    """All records judged by one judge, which is closed afterwards. Replies it gave earlier are not asked for again."""
-    talk.turn(judge.model.name)
-    engine: dict[str, Any] = {}
-
-    def opened() -> Backend:
-        backend = judge.backend()
-        talk.backend(backend)
-        engine.update(backend.info.engine)
-        return backend
-
-    identity = judge.identity(records.task)
-    # Replies of a deterministic run must not be mixed with others.
-    kind = "-deterministic" if judge.engine_options.deterministic else ""
-    journal = cache_folder() / "checks" / f"{identity.asking_fingerprint}{kind}.jsonl"
-    journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    plan = RunPlan(
-        source=records,
-        task=judge.task(records.task),
-        identity=identity,
-        journal=journal,
-        resume=not again,
-        max_invalid=max_invalid,
-        limit=limit,
-    )
-    verdicts: list[Verdict] = []
-
-    def keep(verdict: Verdict) -> None:
-        # What is compared is at the top of a verdict; critiques and records would fill the memory.
-        verdicts.append(verdict.model_copy(update={"record": None, "judgments": []}))
-
-    try:
-        outcome = run(plan, opened, emit=keep, progress=talk.progress)
-    finally:
-        judge.close()
-    return Judged(tuple(verdicts), outcome, engine)
 
 
 def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
@@ -247,36 +172,6 @@ def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
             [bool(one.correct) for one, _ in scored], [bool(other.correct) for _, other in scored]
         ),
         lost=sum(one.status == "ok" != other.status for one, other in zip(before, after, strict=True)),
-    )
-
-
-def at_chance(verdicts: Sequence[Verdict]) -> str | None:
-    """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
-
-    With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
-    gold label makes by itself. Without gold, for pairs asked in both orders: the orders agree no more often than two
-    coins.
-    """
-    decided = [one for one in verdicts if one.correct is not None and one.verdict is not None]
-    undecided = [one for one in verdicts if one.correct is not None and one.verdict is None]
-    if decided or undecided:
-        golds = Counter(str(one.gold) for one in (*decided, *undecided))
-        chance = golds.most_common(1)[0][1] / golds.total()
-        right = proportion(sum(bool(one.correct) for one in decided), len(decided))
-        if right.interval.low > chance:
-            return None
-        if not decided:
-            return "the two orders never agree, so that nothing is decided"
-        return (
-            f"{right.cases} of {right.of} decided verdicts are right ({_interval_in_words(right)}), "
-            f"where the most frequent gold label by itself would be right in {chance:.0%}"
-        )
-    agreeing = _agreeing(verdicts)
-    if agreeing is None or agreeing.interval.low > 0.5:
-        return None
-    return (
-        f"the two orders agree in {agreeing.cases} of {agreeing.of} pairs ({_interval_in_words(agreeing)}), "
-        "where two coins would in 50%"
     )
 
 
@@ -313,17 +208,6 @@ def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> s
     return text
 
 
-def share_in_words(found: Proportion) -> str:
-    """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
-    if found.share is None:
-        return "0 of 0"
-    return f"{found.cases} of {found.of} ({_interval_in_words(found)})"
-
-
-def _interval_in_words(found: Proportion) -> str:
-    return f"{found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%}"
-
-
 def check_lost(report: QuantisingReport, max_invalid: float) -> None:
     """Raises InvalidRecordsError where a quantised model cannot judge more of the source's records than allowed."""
     for row in report.quantised:
@@ -358,15 +242,10 @@ def _standing(subject: Subject, judged: Judged) -> Standing:
         bits_per_weight=bits_per_weight(read_header(model.path)),
         invalid=summary.counts.invalid,
         right=proportion(summary.counts.correct, summary.counts.scored) if summary.counts.scored else None,
-        agreeing=_agreeing(judged.verdicts),
+        agreeing=agreeing(judged.verdicts),
         records_per_minute=summary.records_per_minute if timed else None,
         prompt_tokens_per_s=summary.asking.prompt_tokens / max(summary.judged_s, 1e-9) if timed else None,
     )
-
-
-def _agreeing(verdicts: Sequence[Verdict]) -> Proportion | None:
-    asked = [one.consistent for one in verdicts if one.consistent is not None]
-    return proportion(sum(asked), len(asked)) if asked else None
 
 
 def _label(verdict: Verdict) -> str:

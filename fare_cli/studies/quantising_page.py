@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from fare_cli.studies.quantising import Quantised, QuantisingReport, share_in_words
+from fare_cli.report.words import share_in_words
+from fare_cli.studies.quantising import Quantised, QuantisingReport
 
 _LEFT, _RIGHT, _TOP, _ROW = 150, 620, 16, 34
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)

@@ -23,14 +23,13 @@ from fare_cli.meta.agreement import proportion, records_needed
 from fare_cli.prompting import load_task_prompt
 from fare_cli.run.reader import InputPlan, items_of
 from fare_cli.run.stream import Judging
+from fare_cli.studies.judging import Talk, at_chance
 from fare_cli.studies.quantising import (
     Comparison,
     Quantised,
     Standing,
     Subject,
-    Talk,
     advise,
-    at_chance,
     check_lost,
     check_quantised,
     compare,

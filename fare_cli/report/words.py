@@ -1,0 +1,30 @@
+"""Figures in words: a number is shown with what is known of where the true one lies."""
+
+from __future__ import annotations
+
+from fare_cli.meta.agreement import Interval, Proportion
+from fare_cli.meta.bootstrap import Estimate
+
+
+def share_in_words(found: Proportion) -> str:
+    """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
+    if found.share is None:
+        return "0 of 0"
+    return f"{found.cases} of {found.of} ({interval_in_words(found)})"
+
+
+def interval_in_words(found: Proportion) -> str:
+    """`5.0%; 1.7% to 13.7%`: share and interval."""
+    return f"{found.share:.1%}; {found.interval.low:.1%} to {found.interval.high:.1%}"
+
+
+def estimate_in_words(found: Estimate) -> str:
+    """`0.412 (0.301 to 0.512)`; without the brackets where there is no interval."""
+    if found.interval is None:
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} ({range_in_words(found.interval)})"
+
+
+def range_in_words(found: Interval) -> str:
+    """`0.301 to 0.512`."""
+    return f"{found.low:.3f} to {found.high:.3f}"

@@ -1,0 +1,135 @@
+"""Two judges on the same records: a paired test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fare_cli.meta import score
+from fare_cli.meta.bootstrap import Statistic, kappa_estimate
+from fare_cli.meta.clusters import clustered_proportion
+from fare_cli.meta.paired import compare_right, difference
+from fare_cli.report.model import Value
+from fare_cli.studies.evaluating.case import Case, clusters_of
+from fare_cli.studies.evaluating.headline import ACCURACY, Headline, measure
+from fare_cli.studies.evaluating.parts import Part, measures_table
+from fare_cli.studies.evaluating.verdict_set import VerdictSet
+
+_NAMED = 3
+
+
+class Joined(NamedTuple):
+    """The records that both judges have judged, by id and content. `changed` are ids under which they were shown
+    different things; `lost` counts records that only one of them could judge."""
+
+    pairs: list[tuple[Case, Case]]
+    changed: list[str]
+    only_before: int
+    only_after: int
+    lost: int
+
+
+def join(before: Sequence[Case], after: Sequence[Case]) -> Joined:
+    """Cases of the same records. Where verdicts came without their records the ids alone must do."""
+    ours, theirs = _by_id(before), _by_id(after)
+    shared = [(case, theirs[id]) for id, case in ours.items() if id in theirs]
+    changed = [
+        one.id for one, other in shared if None not in (one.content, other.content) and one.content != other.content
+    ]
+    same = [pair for pair in shared if pair[0].id not in set(changed)]
+    pairs = [pair for pair in same if pair[0].invalid is None and pair[1].invalid is None]
+    lost = sum((one.invalid is None) != (other.invalid is None) for one, other in same)
+    return Joined(pairs, changed, len(ours) - len(shared), len(theirs) - len(shared), lost)
+
+
+def _by_id(cases: Sequence[Case]) -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    for case in cases:
+        # A record whose id was taken is invalid, under the id of the first.
+        found.setdefault(case.id, case)
+    found.pop("", None)
+    return found
+
+
+def comparison_parts(before: VerdictSet, after: VerdictSet, joined: Joined) -> list[Part]:
+    """The headline figure of both on their common records, its difference, and the test."""
+    names = before.judge, after.judge
+    headline = before.protocol.headline
+    counting = [pair for pair in joined.pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
+    sides = [[pair[side] for pair in counting] for side in (0, 1)]
+    rows: list[tuple[str, Value]] = [
+        ("records", len(joined.pairs)),
+        *_differing(joined.pairs),
+        (f"{headline.name}, {names[0]}", measure(headline, sides[0])),
+        (f"{headline.name}, {names[1]}", measure(headline, sides[1])),
+    ]
+    if headline.is_right is None:
+        rows.append((f"{headline.name}, difference", _difference(headline, *sides)))
+        if before.task == "score":
+            rows.append(("mean absolute error, difference", _of_errors(*sides)))
+        headline = ACCURACY
+    rows += _right(headline, joined.pairs, names)
+    return [
+        measures_table(
+            "compared",
+            f"{names[1]} compared with {names[0]}",
+            rows,
+            f"On the records that both could judge. A difference above 0: {names[1]} has more. {headline.name}: "
+            f"{headline.rule}. The test is McNemar's exact one, two-sided; it takes records as independent, so where "
+            "they are clustered go by the interval of the difference.",
+        )
+    ]
+
+
+def join_warnings(joined: Joined) -> list[str]:
+    """What two judges' records do not have in common."""
+    said = []
+    if joined.changed:
+        named = ", ".join(joined.changed[:_NAMED]) + (", ..." if len(joined.changed) > _NAMED else "")
+        said.append(f"{len(joined.changed)} ids name different records and are not compared: {named}")
+    if joined.only_before or joined.only_after:
+        said.append(f"{joined.only_before} records are only in the first, {joined.only_after} only in the second")
+    if joined.lost:
+        said.append(f"{joined.lost} records could be judged by only one of them and are not compared")
+    return said
+
+
+def _right(headline: Headline, pairs: Sequence[tuple[Case, Case]], names: tuple[str, str]) -> list[tuple[str, Value]]:
+    is_right = headline.is_right
+    assert is_right is not None
+    counting = [pair for pair in pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
+    ours, theirs = [[is_right(pair[side]) for pair in counting] for side in (0, 1)]
+    found = compare_right(ours, theirs, clusters_of([one for one, _ in counting]))
+    if found is None:
+        return []
+    return [
+        (f"{headline.name}, difference", found.difference),
+        (f"only {names[0]} is right", found.test.only_before),
+        (f"only {names[1]} is right", found.test.only_after),
+        ("McNemar's test, p", found.test.p_value),
+    ]
+
+
+def _difference(headline: Headline, before: Sequence[Case], after: Sequence[Case]) -> Value:
+    if not before:
+        return None
+    return difference(headline.statistic(before), headline.statistic(after), len(before), clusters_of(before))
+
+
+def _of_errors(before: Sequence[Case], after: Sequence[Case]) -> Value:
+    def error(cases: Sequence[Case]) -> Statistic:
+        return score.mae([case.expected_score or 0.0 for case in cases], [float(case.gold or 0) for case in cases])
+
+    return difference(error(before), error(after), len(before), clusters_of(before)) if before else None
+
+
+def _differing(pairs: Sequence[tuple[Case, Case]]) -> list[tuple[str, Value]]:
+    """How far the verdicts are the same, where one verdict a record was asked for."""
+    single = [pair for pair in pairs if pair[0].rule != "mean_of_criteria"]
+    before, after = ([pair[side].verdict or "undecided" for pair in single] for side in (0, 1))
+    clusters = clusters_of([one for one, _ in single])
+    differ = [one != other for one, other in zip(before, after, strict=True)]
+    return [
+        ("verdicts that differ", clustered_proportion(differ, clusters)),
+        ("kappa of the verdicts", kappa_estimate(before, after, clusters)),
+    ]

@@ -1,0 +1,179 @@
+"""The judging that studies are made of: all records judged by one judge, with the replies it gave earlier."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from fare_cli.asks import Backend
+from fare_cli.errors import InputError
+from fare_cli.folders import cache_folder
+from fare_cli.identity import JudgeIdentity, JudgingOptions
+from fare_cli.judge import Judge
+from fare_cli.meta.agreement import Proportion, proportion
+from fare_cli.report.words import interval_in_words
+from fare_cli.run.lines import check_inputs, is_pipe
+from fare_cli.run.progress import ProgressSnapshot
+from fare_cli.run.reader import InputPlan
+from fare_cli.run.runner import Outcome, RunPlan, run
+from fare_cli.tasks import Task
+from fare_cli.verdicts import Verdict
+
+
+class StudiedJudge(Protocol):
+    """What a study needs of a judge: `Judge` with a model, `BackendJudge` with any backend, simulated ones too."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def options(self) -> JudgingOptions: ...
+    def task(self, name: str) -> Task: ...
+    def identity(self, task: str) -> JudgeIdentity: ...
+    def backend(self) -> Backend: ...
+
+
+class Talk(NamedTuple):
+    """Whom a study tells what it does: the model whose turn it is, the backend that works, and how far it is."""
+
+    turn: Callable[[str], None] = lambda _name: None
+    backend: Callable[[Backend], None] = lambda _backend: None
+    progress: Callable[[ProgressSnapshot], None] | None = None
+
+
+SILENT = Talk()
+
+
+class Judged(NamedTuple):
+    """All verdicts of a judge, in the order of the records, and how its run went. `engine` is what the backend says of
+    itself; empty where no reply had to be asked for."""
+
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+    engine: dict[str, Any]
+
+
+def check_rereadable(records: InputPlan) -> None:
+    """Raises InputError for records that can be read only once, or not at all: every judge reads them."""
+    for name in records.files:
+        if is_pipe(name):
+            raise InputError(f"{name} can be read only once, and every model reads the records", "name a file")
+    check_inputs(records.files)
+
+
+def replies_file(judge: StudiedJudge, task: str) -> Path | None:
+    """Where the replies of a model are kept between studies; None for a judge of another kind."""
+    if not isinstance(judge, Judge):
+        return None
+    # Replies of a deterministic run must not be mixed with others.
+    kind = "-deterministic" if judge.engine_options.deterministic else ""
+    return cache_folder() / "checks" / f"{judge.identity(task).asking_fingerprint}{kind}.jsonl"
+
+
+def judge_all(
+    judge: StudiedJudge,
+    records: InputPlan,
+    *,
+    limit: int | None = None,
+    again: bool = False,
+    max_invalid: float | None = None,
+    whole: bool = False,
+    talk: Talk = SILENT,
+) -> Judged:
+    """All records judged by one judge, which stays open. Replies that it gave earlier are not asked for again, unless
+    `again`.
+
+    Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. Raises what
+    `run` raises; too many invalid records are `outcome.problem`.
+    """
+    verdicts: list[Verdict] = []
+
+    def keep(verdict: Verdict) -> None:
+        verdicts.append(verdict if whole else verdict.model_copy(update={"record": None, "judgments": []}))
+
+    plan = RunPlan(
+        source=records,
+        task=judge.task(records.task),
+        identity=judge.identity(records.task),
+        journal=kept_replies(judge, records.task),
+        resume=not again,
+        max_invalid=max_invalid,
+        limit=limit,
+    )
+    outcome, engine = judge_each(judge, plan, keep, talk=talk)
+    return Judged(tuple(verdicts), outcome, engine)
+
+
+def judge_each(
+    judge: StudiedJudge, plan: RunPlan, keep: Callable[[Verdict], None], *, talk: Talk = SILENT
+) -> tuple[Outcome, dict[str, Any]]:
+    """A run of one judge, which stays open: how it went, and what the backend says of itself. `keep` gets every verdict
+    in order."""
+    talk.turn(judge.name)
+    engine: dict[str, Any] = {}
+
+    def opened() -> Backend:
+        backend = judge.backend()
+        talk.backend(backend)
+        engine.update(backend.info.engine)
+        return backend
+
+    return run(plan, opened, emit=keep, progress=talk.progress), engine
+
+
+def kept_replies(judge: StudiedJudge, task: str) -> Path | None:
+    """Where replies are kept, its folder made; None for a judge that is no model."""
+    journal = replies_file(judge, task)
+    if journal is not None:
+        journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return journal
+
+
+class Scored(Protocol):
+    """What tells whether a verdict is more than chance: a `Verdict`, or what a study keeps of one."""
+
+    @property
+    def verdict(self) -> str | None: ...
+    @property
+    def gold(self) -> str | float | None: ...
+    @property
+    def correct(self) -> bool | None: ...
+    @property
+    def consistent(self) -> bool | None: ...
+
+
+def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:
+    """How many pairs asked in both orders got the same answer twice; None where none was."""
+    asked = [one.consistent for one in verdicts if one.consistent is not None]
+    return proportion(sum(asked), len(asked)) if asked else None
+
+
+def at_chance(verdicts: Sequence[Scored]) -> str | None:
+    """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
+
+    With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
+    gold label makes by itself. Without gold, for pairs asked in both orders: the orders agree no more often than two
+    coins.
+    """
+    decided = [one for one in verdicts if one.correct is not None and one.verdict is not None]
+    undecided = [one for one in verdicts if one.correct is not None and one.verdict is None]
+    if decided or undecided:
+        golds = Counter(str(one.gold) for one in (*decided, *undecided))
+        chance = golds.most_common(1)[0][1] / golds.total()
+        right = proportion(sum(bool(one.correct) for one in decided), len(decided))
+        if right.interval.low > chance:
+            return None
+        if not decided:
+            return "the two orders never agree, so that nothing is decided"
+        return (
+            f"{right.cases} of {right.of} decided verdicts are right ({interval_in_words(right)}), "
+            f"where the most frequent gold label by itself would be right in {chance:.0%}"
+        )
+    agree = agreeing(verdicts)
+    if agree is None or agree.interval.low > 0.5:
+        return None
+    return (
+        f"the two orders agree in {agree.cases} of {agree.of} pairs ({interval_in_words(agree)}), "
+        "where two coins would in 50%"
+    )
