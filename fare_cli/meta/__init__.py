@@ -6,8 +6,8 @@ import importlib.util
 
 from fare_cli.errors import EnvironmentFault
 
-if missing := [name for name in ("scipy", "sklearn") if importlib.util.find_spec(name) is None]:
+if missing := [name for name in ("krippendorff", "scipy", "sklearn") if importlib.util.find_spec(name) is None]:
     raise EnvironmentFault(
-        f"comparing verdicts needs {' and '.join(missing)}, which is not installed here",
+        f"measuring a judge needs {' and '.join(missing)}, which is not installed here",
         "pip install 'fare-cli[stats]'",
     )

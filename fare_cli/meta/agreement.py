@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
 #: Of every interval here and in `bootstrap`.
@@ -41,14 +41,24 @@ class Shift(NamedTuple):
 
 
 def proportion(cases: int, of: int) -> Proportion:
-    """`cases` of `of`; of nothing the share can be anything. Wilson 1927, as in scipy's `binomtest`."""
+    """`cases` of `of`; of nothing the share can be anything."""
     if not of:
         return Proportion(0, 0, Interval(0.0, 1.0))
-    found = binomtest(cases, of).proportion_ci(CONFIDENCE, method="wilson")
+    return Proportion(cases, of, wilson(cases / of, of))
+
+
+def wilson(share: float, of: float) -> Interval:
+    """The score interval of Wilson 1927 for a share of `of` independent records.
+
+    `of` may be fractional: so many independent records as clustered ones are worth.
+    """
+    z_squared = float(norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    middle = share + z_squared / (2 * of)
+    reach = math.sqrt(z_squared * (share * (1 - share) + z_squared / (4 * of)) / of)
     # Rounding leaves 1e-17 where the bound is 0.
-    low = 0.0 if cases == 0 else float(found.low)
-    high = 1.0 if cases == of else float(found.high)
-    return Proportion(cases, of, Interval(low, high))
+    low = 0.0 if share == 0 else (middle - reach) / (1 + z_squared / of)
+    high = 1.0 if share == 1 else (middle + reach) / (1 + z_squared / of)
+    return Interval(low, high)
 
 
 def flips(before: Sequence[str], after: Sequence[str]) -> Proportion:
