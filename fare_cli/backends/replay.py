@@ -90,33 +90,64 @@ class ReplayBackend:
         self._under_way.clear()
 
 
+# Of the beta distribution of a calibrated judge's chances: wide enough to fill all bins of a reliability plot.
+_CONCENTRATION = 4.0
+# An opinion no better than a guess is one all the same; one that is always right has a finite certainty.
+_LEAST_NATS = 0.01
+_MOST_NATS = 12.0
+_TINY = 1e-9
+
+
+def texts_of_record(ask: Ask) -> str:
+    """The texts of an ask that are not ours, in an order of their own: the same for both orders of a pair."""
+    return "\0".join(sorted(piece.text for message in ask.messages for piece in message.pieces if not piece.ours))
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedJudge:
     """A judge whose faults are known: `SimulatedJudge(right)` is what `ReplayBackend` takes as `simulate`.
 
-    `right` gives the right label of an ask (as the script spells it), or None where there is none. The judge means it
-    with probability `accuracy`, else another label. `position_bias` (nats) is added to the first label's
-    log-probability. What it says depends on seed and ask alone.
+    `right` gives the right label of an ask (as the script spells it), or None where there is none: then the judge says
+    any label, drawn for each ask anew, less than 0.5 nats before the others.
+
+    Its **opinion** is drawn once for what the ask is `about`, which is the record by default: the texts of the ask that
+    are not ours, in whatever order. Both orders of a pair and all votes share it. The opinion is the right label with
+    probability `accuracy`, else any other one, and it comes with a certainty:
+
+    * `calibration=None`: between 1 and 3 nats, uniformly, whether it is right or wrong, so that nothing can be told
+      from it.
+    * `calibration=1`: it says how often it is right. Each opinion has a chance of its own to be right, beta-distributed
+      (concentration 4) between that of a guess and 1, `accuracy` on average, and gives just this probability to its
+      label, the same to all others. 2 makes the log-odds twice as large, so it is too sure; 0.5 makes it too unsure.
+      Nothing is said with more than 12 nats. Raises ValueError for an accuracy below that of a guess.
+
+    What then happens to **each ask**, in nats of log-odds, and costs accuracy and calibration: `position_bias` is added
+    to the label that the script names first, and `noise` is the standard deviation of what is added between any two
+    labels, drawn for each ask anew, so that orders, votes and other sampling seeds differ by it. Another `seed` is
+    another judge with the same settings; what it says depends on seed and ask alone.
     """
 
     right: Callable[[Ask], str | None]
     accuracy: float = 1.0
     position_bias: float = 0.0
+    noise: float = 0.0
+    calibration: float | None = None
     seed: int = 0
+    about: Callable[[Ask], str] = texts_of_record
 
     def __call__(self, ask: Ask) -> Reply:
-        draw = random.Random(int(hashlib.sha256(f"{self.seed}/{ask.content_hash('')}".encode()).hexdigest(), 16))
         tokens = sum(len(message.text) for message in ask.messages) // 4
         match ask.script:
             case Given(text=text):
+                draw = self._draw(ask.content_hash(""))
                 return Reply(log_probability=-len(text) * draw.uniform(0.3, 0.6), prompt_tokens=tokens)
             case Free():
                 return Reply(text="A simulated turn.", prompt_tokens=tokens, generated_tokens=4)
             case Direct(labels=labels):
-                label, read = self._judged(ask, labels, draw)
+                label, read = self._judged(ask, labels)
                 return Reply(label=label, log_probabilities=read, prompt_tokens=tokens)
             case Judgment(labels=labels, marker=marker):
-                label, read = self._judged(ask, labels, draw)
+                label, read = self._judged(ask, labels)
                 before = f"Explanation: a simulated critique.\n{marker}"
                 return Reply(
                     text=before + label,
@@ -127,14 +158,46 @@ class SimulatedJudge:
                     generated_tokens=12,
                 )
 
-    def _judged(self, ask: Ask, labels: Sequence[str], draw: random.Random) -> tuple[str, dict[str, float]]:
-        meant = self.right(ask)
-        if meant is not None and draw.random() >= self.accuracy and len(labels) > 1:
-            meant = draw.choice([label for label in labels if label != meant])
-        weights = {label: draw.uniform(0.0, 0.5) for label in labels}
+    def _draw(self, name: str) -> random.Random:
+        """Random numbers that depend on the seed and the name alone."""
+        return random.Random(
+            int(hashlib.sha256(f"{self.seed}/{name}".encode("utf-8", "surrogatepass")).hexdigest(), 16)
+        )
+
+    def _judged(self, ask: Ask, labels: Sequence[str]) -> tuple[str, dict[str, float]]:
+        right = self.right(ask)
+        each = self._draw(ask.content_hash(""))
+        if right is None:
+            weights = {label: each.uniform(0.0, 0.5) for label in labels}
+        else:
+            weights = self._opinion(right, labels, self._draw(f"about {self.about(ask)}"))
         weights[labels[0]] += self.position_bias
-        if meant is not None:
-            weights[meant] += draw.uniform(1.0, 3.0)
-        total = math.log(sum(math.exp(weight) for weight in weights.values()))
+        # The difference of two labels has twice the variance of one.
+        weights = {label: weight + each.gauss(0.0, self.noise / math.sqrt(2)) for label, weight in weights.items()}
+        largest = max(weights.values())
+        total = largest + math.log(sum(math.exp(weight - largest) for weight in weights.values()))
         read = {label: weight - total for label, weight in weights.items()}
         return max(read, key=read.__getitem__), read
+
+    def _opinion(self, right: str, labels: Sequence[str], draw: random.Random) -> dict[str, float]:
+        """What it thinks of the record, as the weight of each label in nats."""
+        others = [label for label in labels if label != right]
+        chance = self.accuracy if self.calibration is None else self._chance_to_be_right(len(labels), draw)
+        meant = right if draw.random() < chance or not others else draw.choice(others)
+        if self.calibration is None:
+            certainty = draw.uniform(1.0, 3.0)
+        else:
+            odds = math.log(max(chance, _TINY) / max(1.0 - chance, _TINY)) + math.log(max(len(others), 1))
+            certainty = min(self.calibration * max(odds, _LEAST_NATS), _MOST_NATS)
+        weights = dict.fromkeys(labels, 0.0)
+        weights[meant] += certainty
+        return weights
+
+    def _chance_to_be_right(self, labels: int, draw: random.Random) -> float:
+        guess = 1.0 / labels
+        above = (self.accuracy - guess) / (1.0 - guess) if labels > 1 else 1.0
+        if above < 0:
+            raise ValueError(f"right with {self.accuracy} among {labels} labels is worse than guessing: not calibrated")
+        if above in (0.0, 1.0):
+            return self.accuracy
+        return guess + (1.0 - guess) * draw.betavariate(_CONCENTRATION * above, _CONCENTRATION * (1.0 - above))

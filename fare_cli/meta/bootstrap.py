@@ -19,7 +19,10 @@ from fare_cli.meta.agreement import CONFIDENCE, Interval, kappa
 from fare_cli.meta.clusters import Clusters, cluster_numbers, clustered_proportion
 
 Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
+Counts = npt.NDArray[np.intp]
+
+#: A number from records: takes how often each record was drawn, (records,), gives NaN where it is not defined.
+Statistic = Callable[[Counts], float]
 
 _RESAMPLES = 1000
 _SEED = 0
@@ -31,69 +34,33 @@ class Estimate(NamedTuple):
     value: float
     interval: Interval | None
 
-    def scaled(self, factor: float) -> Estimate:
-        """The same in another unit; `factor` is above 0."""
-        interval = self.interval
-        return Estimate(
-            self.value * factor, None if interval is None else Interval(interval.low * factor, interval.high * factor)
-        )
 
+def bootstrap(statistic: Statistic, records: int, clusters: Clusters = None) -> Estimate | None:
+    """A statistic of so many records with its interval; None where it is not defined.
 
-def bootstrap_sums(
-    statistic: Callable[[Floats], Floats], columns: npt.ArrayLike, clusters: Clusters = None
-) -> Estimate | None:
-    """A statistic of sums over records, such as a mean, a ratio or a correlation; None where it is not defined.
-
-    `columns` is (records, k). `statistic` takes (n, k) sums, one row for each resample, and gives n values, NaN where
-    it is not defined. Fast: records are summed up by cluster once. The interval is None where some resamples have no
-    value, or all the same one: that would be a claim of certainty.
-    """
-    by_record = np.asarray(columns, float)
-    numbers = cluster_numbers(clusters, len(by_record))
-    if not len(by_record):
-        return None
-    by_cluster = np.zeros((int(numbers.max()) + 1, by_record.shape[1]))
-    np.add.at(by_cluster, numbers, by_record)
-    totals = np.array([weights @ by_cluster for weights in _draws(len(by_cluster))])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(statistic(by_record.sum(0, keepdims=True))[0])
-        return None if math.isnan(value) else Estimate(value, _interval(statistic(totals), len(by_cluster)))
-
-
-def bootstrap_cells(
-    statistic: Callable[[Floats], Floats], cells: Sequence[int], of: int, clusters: Clusters = None
-) -> Estimate | None:
-    """A statistic of a contingency table: `cells` is the cell of each record, from 0 up to below `of`.
-
-    `statistic` takes (n, of) counts; all else as in `bootstrap_sums`.
-    """
-    where = np.asarray(cells, np.intp)
-    numbers = cluster_numbers(clusters, len(where))
-    if not len(where):
-        return None
-    count = int(numbers.max()) + 1
-    tables = [np.bincount(where, weights=weights[numbers], minlength=of) for weights in _draws(count)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(statistic(np.bincount(where, minlength=of)[None, :].astype(float))[0])
-        return None if math.isnan(value) else Estimate(value, _interval(statistic(np.array(tables)), count))
-
-
-def bootstrap_records(
-    statistic: Callable[[Indices], float], records: int, clusters: Clusters = None
-) -> Estimate | None:
-    """A statistic of whole records, such as a rank correlation; None where it is not defined.
-
-    `statistic` takes the indices of the records of a resample, a record as often as it was drawn, and gives a value,
-    NaN where it is not defined. It is called 1,001 times. The interval is None as in `bootstrap_sums`.
+    The interval is None where some resamples have no value, or all have the same one: that would be certainty.
+    `statistic` is called 1,001 times.
     """
     numbers = cluster_numbers(clusters, records)
-    value = statistic(np.arange(records)) if records else math.nan
-    if math.isnan(value):
+    if not records:
         return None
-    count = int(numbers.max()) + 1
-    everything = np.arange(records)
-    found = [statistic(np.repeat(everything, weights[numbers])) for weights in _draws(count)]
-    return Estimate(float(value), _interval(np.array(found), count))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(statistic(np.ones(records, np.intp)))
+        if not math.isfinite(value):
+            return None
+        count = int(numbers.max()) + 1
+        found = np.array([statistic(drawn[numbers]) for drawn in _draws(count)])
+    return Estimate(value, _interval(found, count))
+
+
+def mean(values: Sequence[float] | Floats, clusters: Clusters = None) -> Estimate | None:
+    """The mean of numbers; None without any."""
+    return bootstrap(mean_of(values), len(values), clusters)
+
+
+def mean_of(values: Sequence[float] | Floats) -> Statistic:
+    numbers = np.asarray(values, float)
+    return lambda drawn: float(drawn @ numbers / drawn.sum())
 
 
 def paired_difference(before: Sequence[bool], after: Sequence[bool], clusters: Clusters = None) -> Estimate | None:
@@ -107,21 +74,9 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], clusters: C
         return None
     value = float(differences.mean())
     if np.all(differences == differences[0]):
-        none = clustered_proportion([False] * len(differences), clusters)
-        open_share = none.interval.high
+        open_share = clustered_proportion([False] * len(differences), clusters).interval.high
         return Estimate(value, Interval(max(value - open_share, -1.0), min(value + open_share, 1.0)))
-    return mean(differences.tolist(), clusters)
-
-
-def mean(values: Sequence[float], clusters: Clusters = None) -> Estimate | None:
-    """The mean of numbers; None without any."""
-    return bootstrap_sums(ratio, np.column_stack([values, np.ones(len(values))]), clusters)
-
-
-def ratio(sums: Floats) -> Floats:
-    """The first sum by the second, for `bootstrap_sums`."""
-    quotient: Floats = sums[..., 0] / sums[..., 1]
-    return quotient
+    return mean(differences, clusters)
 
 
 def kappa_estimate(before: Sequence[str], after: Sequence[str], clusters: Clusters = None) -> Estimate | None:
@@ -133,25 +88,28 @@ def kappa_estimate(before: Sequence[str], after: Sequence[str], clusters: Cluste
     if value is None:
         return None
     codes = {label: code for code, label in enumerate(sorted({*before, *after}))}
-    cells = [codes[one] * len(codes) + codes[other] for one, other in zip(before, after, strict=True)]
-    found = bootstrap_cells(kappa_of_cells, cells, len(codes) ** 2, clusters)
+    statistic = kappa_of([codes[label] for label in before], [codes[label] for label in after], 1 - np.eye(len(codes)))
+    found = bootstrap(statistic, len(before), clusters)
     return Estimate(value, None if found is None else found.interval)
 
 
-def kappa_of_cells(sums: Floats, weights: Floats | None = None) -> Floats:
-    """Cohen's kappa (1960; weighted 1968) of contingency tables, their cells row by row in the last axis.
+def kappa_of(one: Sequence[int], other: Sequence[int], apart: Floats) -> Statistic:
+    """Cohen's kappa (1960; weighted 1968) of labels given as numbers from 0 on.
 
-    `weights` says how far apart two labels are, 0 on the diagonal; None: all equally.
+    `apart` is (labels, labels): how far two labels are apart, 0 on the diagonal, elsewhere 1 for the plain kappa.
     """
-    labels = math.isqrt(sums.shape[-1])
-    tables = sums.reshape(*sums.shape[:-1], labels, labels)
-    apart = 1 - np.eye(labels) if weights is None else weights
-    expected = tables.sum(-1, keepdims=True) * tables.sum(-2, keepdims=True) / tables.sum((-1, -2), keepdims=True)
-    found: Floats = 1 - (tables * apart).sum((-1, -2)) / (expected * apart).sum((-1, -2))
-    return found
+    size = len(apart)
+    cells = np.asarray(one, np.intp) * size + np.asarray(other, np.intp)
+
+    def statistic(drawn: Counts) -> float:
+        table = np.bincount(cells, weights=drawn, minlength=size * size).reshape(size, size)
+        by_chance = np.outer(table.sum(1), table.sum(0)) / table.sum()
+        return float(1 - np.sum(table * apart) / np.sum(by_chance * apart))
+
+    return statistic
 
 
-def _draws(clusters: int) -> Iterator[Indices]:
+def _draws(clusters: int) -> Iterator[Counts]:
     """For each resample how often each cluster was drawn."""
     random = np.random.default_rng(_SEED)
     for _ in range(_RESAMPLES):
@@ -159,6 +117,7 @@ def _draws(clusters: int) -> Iterator[Indices]:
 
 
 def _interval(values: Floats, clusters: int) -> Interval | None:
+    # Rounding alone makes differences of 1e-16.
     if clusters < 2 or not np.all(np.isfinite(values)) or np.ptp(values) < 1e-12:
         return None
     reach = math.sqrt(clusters / (clusters - 1)) * float(t.ppf((1 + CONFIDENCE) / 2, clusters - 1))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fare_cli.meta.agreement import CONFIDENCE, Interval, Proportion
-from fare_cli.meta.bootstrap import Estimate, Floats, Indices, bootstrap_sums, mean
+from fare_cli.meta.bootstrap import Counts, Estimate, Floats, Statistic, bootstrap, mean
 from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
 
 Binning = Literal["equal mass", "equal width"]
@@ -36,7 +37,8 @@ class Calibration(NamedTuple):
     """How far what a judge says of its certainty is from how often it is right.
 
     `ece`: the expected calibration error, the mean distance of confidence and accuracy over `bins`, by their records.
-    Chance alone makes it larger than 0: `ece_if_calibrated` is where 95% of the judges would lie that give these very
+    Chance alone makes it larger than 0, in every resample once more, so its interval is the basic one (the percentiles
+    mirrored at the value), cut at 0. `ece_if_calibrated` is where 95% of the judges would lie that give these very
     confidences and are right exactly so often. `overconfidence`: mean confidence less accuracy. `brier`: the mean
     squared distance of confidence and right or wrong (1 or 0).
     """
@@ -76,16 +78,15 @@ def calibration(
         return None
     which = _bin_numbers(sure, binning)
     members = which[:, None] == np.unique(which)[None, :]
-    gaps = np.where(members, (sure - hit)[:, None], 0.0)
-    ece = bootstrap_sums(_ece, np.column_stack([gaps, np.ones(len(sure))]), clusters)
-    brier, overconfidence = mean(((sure - hit) ** 2).tolist(), clusters), mean((sure - hit).tolist(), clusters)
+    ece = bootstrap(_ece(sure, hit, members), len(sure), clusters)
+    brier, overconfidence = mean((sure - hit) ** 2, clusters), mean(sure - hit, clusters)
     assert ece is not None
     assert brier is not None
     assert overconfidence is not None
     return Calibration(
         binning,
         tuple(_bin(np.flatnonzero(column), sure, hit, clusters) for column in members.T),
-        ece,
+        _mirrored(ece),
         _ece_if_calibrated(sure, members),
         overconfidence,
         brier,
@@ -115,12 +116,20 @@ def _bin_numbers(sure: Floats, binning: Binning) -> Floats:
     return np.floor(below * bins / len(sure))
 
 
-def _ece(sums: Floats) -> Floats:
-    found: Floats = np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
-    return found
+def _ece(sure: Floats, hit: Floats, members: npt.NDArray[np.bool_]) -> Statistic:
+    """The mean over bins of the distance between the mean confidence and the share of hits, weighted by records."""
+    gaps = np.where(members, (sure - hit)[:, None], 0.0)
+    return lambda drawn: float(np.abs(drawn @ gaps).sum() / drawn.sum())
 
 
-def _ece_if_calibrated(sure: Floats, members: Floats) -> Interval:
+def _mirrored(found: Estimate) -> Estimate:
+    if found.interval is None:
+        return found
+    low, high = (2 * found.value - bound for bound in reversed(found.interval))
+    return Estimate(found.value, Interval(max(low, 0.0), max(high, 0.0)))
+
+
+def _ece_if_calibrated(sure: Floats, members: npt.NDArray[np.bool_]) -> Interval:
     """Consistency resampling (Bröcker & Smith 2007): the same confidences, right with exactly these probabilities."""
     random = np.random.default_rng(_SEED)
     found = [
@@ -130,7 +139,7 @@ def _ece_if_calibrated(sure: Floats, members: Floats) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _bin(records: Indices, sure: Floats, hit: Floats, clusters: Clusters) -> Bin:
+def _bin(records: Counts, sure: Floats, hit: Floats, clusters: Clusters) -> Bin:
     inside = sure[records]
     return Bin(
         float(inside.min()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from fare_cli.meta.agreement import Proportion
+from fare_cli.meta.agreement import Interval, Proportion
 from fare_cli.meta.bootstrap import Estimate, mean, paired_difference
 from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
 
@@ -108,6 +108,11 @@ def _second_twice(pair: Pair) -> bool:
     return (pair.ab, pair.ba) == ("B", "A")
 
 
+def _halved(found: Estimate) -> Estimate:
+    interval = found.interval
+    return Estimate(found.value / 2, None if interval is None else Interval(interval.low / 2, interval.high / 2))
+
+
 class _Rows(NamedTuple):
     pairs: Sequence[Pair]
     clusters: Clusters
@@ -125,4 +130,4 @@ class _Rows(NamedTuple):
             [_first_twice(self.pairs[index]) for index in which],
             of_those(which, self.clusters),
         )
-        return None if found is None else found.scaled(0.5)
+        return None if found is None else _halved(found)

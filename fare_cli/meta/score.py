@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import ConstantInputWarning, kendalltau, rankdata
+from scipy.stats import kendalltau, rankdata
 
-from fare_cli.meta.bootstrap import (
-    Estimate,
-    Floats,
-    bootstrap_cells,
-    bootstrap_records,
-    bootstrap_sums,
-    kappa_of_cells,
-    ratio,
-)
+from fare_cli.meta.bootstrap import Counts, Estimate, Floats, Statistic, bootstrap, kappa_of, mean_of
 from fare_cli.meta.clusters import Clusters
+
+Numbers = Sequence[float] | Floats
 
 
 class ScoreMeasures(NamedTuple):
@@ -39,74 +32,86 @@ class ScoreMeasures(NamedTuple):
     quadratic_kappa: Estimate | None
 
 
-def measure_scores(said: Sequence[float], gold: Sequence[float], clusters: Clusters = None) -> ScoreMeasures:
+def measure_scores(said: Numbers, gold: Numbers, clusters: Clusters = None) -> ScoreMeasures:
     """All measures. `said` may be the scores a judge gave or its expected scores: measure each by itself."""
-    ours, known = np.array(said, float), np.array(gold, float)
-    if len(ours) != len(known):
-        raise ValueError(f"{len(ours)} scores for {len(known)} gold scores")
-    errors, ones = ours - known, np.ones(len(ours))
-    return ScoreMeasures(
-        pearson=pearson(ours, known, clusters),
-        spearman=_by_records(_spearman, ours, known, clusters),
-        kendall=_by_records(_kendall, ours, known, clusters),
-        mae=bootstrap_sums(ratio, np.column_stack([np.abs(errors), ones]), clusters),
-        rmse=bootstrap_sums(lambda sums: np.sqrt(ratio(sums)), np.column_stack([errors**2, ones]), clusters),
-        bias=bootstrap_sums(ratio, np.column_stack([errors, ones]), clusters),
-        quadratic_kappa=quadratic_kappa(ours, known, clusters),
-    )
+    if len(said) != len(gold):
+        raise ValueError(f"{len(said)} scores for {len(gold)} gold scores")
+    measures = (pearson, spearman, kendall, mae, rmse, bias, quadratic_kappa)
+    return ScoreMeasures(*(bootstrap(measure(said, gold), len(gold), clusters) for measure in measures))
 
 
-def pearson(
-    one: Sequence[float] | Floats, other: Sequence[float] | Floats, clusters: Clusters = None
-) -> Estimate | None:
-    """Pearson's correlation; None where one side is constant."""
-    first, second = np.array(one, float), np.array(other, float)
-    if not len(first):
-        return None
-    # Of numbers far from 0 the sums of squares would lose what they differ by.
-    first, second = first - first.mean(), second - second.mean()
-    columns = np.column_stack([np.ones(len(first)), first, second, first**2, second**2, first * second])
-    return bootstrap_sums(pearson_of_sums, columns, clusters)
+def pearson(said: Numbers, gold: Numbers) -> Statistic:
+    """Pearson's correlation."""
+    ours, known = _centred(said), _centred(gold)
+    columns = np.column_stack([ours, known, ours**2, known**2, ours * known])
+
+    def statistic(drawn: Counts) -> float:
+        x, y, xx, yy, xy = drawn @ columns
+        count = drawn.sum()
+        x_spread, y_spread = xx - x * x / count, yy - y * y / count
+        # What rounding leaves of a constant's spread is no spread.
+        if x_spread <= 1e-12 * xx or y_spread <= 1e-12 * yy:
+            return math.nan
+        return float((xy - x * y / count) / math.sqrt(x_spread * y_spread))
+
+    return statistic
 
 
-def pearson_of_sums(sums: Floats) -> Floats:
-    """The correlation from the sums of 1, x, y, x^2, y^2 and xy; NaN where x or y is constant."""
-    count, x, y, xx, yy, xy = sums.T
-    x_spread, y_spread = xx - x * x / count, yy - y * y / count
-    # What rounding leaves of a constant's spread is no spread.
-    constant = (x_spread <= 1e-12 * xx) | (y_spread <= 1e-12 * yy)
-    found: Floats = np.where(constant, np.nan, (xy - x * y / count) / np.sqrt(x_spread * y_spread))
-    return found
-
-
-def quadratic_kappa(said: Floats, gold: Floats, clusters: Clusters = None) -> Estimate | None:
-    """Cohen's kappa with quadratic weights (1968) of scores rounded to whole ones; None where all are the same."""
-    if not len(said):
-        return None
-    ours, known = np.floor(said + 0.5).astype(int), np.floor(gold + 0.5).astype(int)
-    low = min(int(ours.min()), int(known.min()))
-    size = max(int(ours.max()), int(known.max())) - low + 1
-    cells = (ours - low) * size + known - low
-    scale = np.arange(size)
-    weights = (scale[:, None] - scale[None, :]).astype(float) ** 2
-    return bootstrap_cells(lambda counts: kappa_of_cells(counts, weights), cells.tolist(), size * size, clusters)
-
-
-def _by_records(
-    statistic: Callable[[Floats, Floats], float], one: Floats, other: Floats, clusters: Clusters
-) -> Estimate | None:
-    return bootstrap_records(lambda records: statistic(one[records], other[records]), len(one), clusters)
-
-
-def _spearman(one: Floats, other: Floats) -> float:
+def spearman(said: Numbers, gold: Numbers) -> Statistic:
     """Pearson's correlation of the ranks, equal values sharing their mean rank."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+    def correlation(one: Floats, other: Floats) -> float:
+        return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+    return _unless_constant(correlation, said, gold)
 
 
-def _kendall(one: Floats, other: Floats) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)
-        # Only the p-value depends on the method, and the exact one is slow.
+def kendall(said: Numbers, gold: Numbers) -> Statistic:
+    """Kendall's tau-b, which corrects for ties on either side."""
+
+    def correlation(one: Floats, other: Floats) -> float:
+        # Only its p-value depends on the method, and the exact one is slow.
         return float(kendalltau(one, other, method="asymptotic").statistic)
+
+    return _unless_constant(correlation, said, gold)
+
+
+def mae(said: Numbers, gold: Numbers) -> Statistic:
+    """The mean absolute error."""
+    return mean_of(np.abs(np.subtract(said, gold)))
+
+
+def rmse(said: Numbers, gold: Numbers) -> Statistic:
+    """The root mean squared error."""
+    squared = mean_of(np.subtract(said, gold) ** 2)
+    return lambda drawn: math.sqrt(squared(drawn))
+
+
+def bias(said: Numbers, gold: Numbers) -> Statistic:
+    """The mean of said less gold."""
+    return mean_of(np.subtract(said, gold))
+
+
+def quadratic_kappa(said: Numbers, gold: Numbers) -> Statistic:
+    """Cohen's kappa with quadratic weights (1968) of scores rounded to whole ones, halves up."""
+    ours, known = (np.floor(np.asarray(side, float) + 0.5).astype(int) for side in (said, gold))
+    low = int(min(ours.min(), known.min())) if len(ours) else 0
+    scale = np.arange(int(max(ours.max(), known.max())) - low + 1 if len(ours) else 1)
+    return kappa_of((ours - low).tolist(), (known - low).tolist(), np.subtract.outer(scale, scale).astype(float) ** 2)
+
+
+def _centred(values: Numbers) -> Floats:
+    """Less their mean: of numbers far from 0 the sums of squares would lose what they differ by."""
+    numbers = np.asarray(values, float)
+    return numbers - numbers.mean() if len(numbers) else numbers
+
+
+def _unless_constant(correlation: Callable[[Floats, Floats], float], said: Numbers, gold: Numbers) -> Statistic:
+    ours, known = np.asarray(said, float), np.asarray(gold, float)
+
+    def statistic(drawn: Counts) -> float:
+        records = np.repeat(np.arange(len(drawn)), drawn)
+        one, other = ours[records], known[records]
+        return math.nan if np.ptp(one) == 0 or np.ptp(other) == 0 else correlation(one, other)
+
+    return statistic

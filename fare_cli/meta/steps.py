@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fare_cli.meta.agreement import Proportion
-from fare_cli.meta.bootstrap import Estimate, Floats, bootstrap_sums
+from fare_cli.meta.bootstrap import Counts, Estimate, Statistic, bootstrap
 from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
 
 #: The label of a solution without a wrong step.
@@ -39,27 +39,29 @@ def measure_steps(said: Sequence[int], gold: Sequence[int], clusters: Clusters =
     right = [one == other for one, other in zip(said, gold, strict=True)]
     erroneous = [index for index, label in enumerate(gold) if label != NONE_WRONG]
     correct = [index for index, label in enumerate(gold) if label == NONE_WRONG]
-    missed = sum(said[index] == NONE_WRONG for index in erroneous)
     off_by = Counter(said[index] - gold[index] for index in erroneous if said[index] != NONE_WRONG)
-    is_erroneous = np.array(gold) != NONE_WRONG
-    columns = np.column_stack([is_erroneous & right, is_erroneous, ~is_erroneous & right, ~is_erroneous])
+    detected = [(one == NONE_WRONG) == (other == NONE_WRONG) for one, other in zip(said, gold, strict=True)]
     return StepMeasures(
         on_erroneous=clustered_proportion([right[index] for index in erroneous], of_those(erroneous, clusters)),
         on_correct=clustered_proportion([right[index] for index in correct], of_those(correct, clusters)),
-        f1=bootstrap_sums(_harmonic_mean, columns, clusters),
-        detection=clustered_proportion(
-            [(one == NONE_WRONG) == (other == NONE_WRONG) for one, other in zip(said, gold, strict=True)], clusters
-        ),
+        f1=bootstrap(f1(said, gold), len(gold), clusters),
+        detection=clustered_proportion(detected, clusters),
         off_by=dict(sorted(off_by.items())),
-        said_none=missed,
+        said_none=sum(said[index] == NONE_WRONG for index in erroneous),
         said_one=sum(not right[index] for index in correct),
     )
 
 
-def _harmonic_mean(sums: Floats) -> Floats:
-    """Of two shares, each given as cases and of: 0 where one of them is 0."""
-    first, second = sums[:, 0] / sums[:, 1], sums[:, 2] / sums[:, 3]
-    # 0/0 is for a share of nothing alone: two shares of 0 have the mean 0.
-    total = np.where(first + second == 0, 1.0, first + second)
-    found: Floats = 2 * first * second / total
-    return found
+def f1(said: Sequence[int], gold: Sequence[int]) -> Statistic:
+    """ProcessBench's F1: the harmonic mean of the accuracies on erroneous and on correct solutions, 0 if one is 0."""
+    right, erroneous = np.equal(said, gold), np.not_equal(gold, NONE_WRONG)
+    columns = np.column_stack([erroneous & right, erroneous, ~erroneous & right, ~erroneous]).astype(float)
+
+    def statistic(drawn: Counts) -> float:
+        found, of_erroneous, passed, of_correct = drawn @ columns
+        if not of_erroneous or not of_correct:
+            return float("nan")
+        first, second = found / of_erroneous, passed / of_correct
+        return float(2 * first * second / (first + second)) if first + second else 0.0
+
+    return statistic

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import rankdata
 
 from fare_cli.meta.agreement import Proportion
-from fare_cli.meta.bootstrap import Estimate, Floats, Indices, bootstrap_records, bootstrap_sums
+from fare_cli.meta.bootstrap import Counts, Estimate, Floats, Statistic, bootstrap
 from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
 
 
@@ -44,47 +44,60 @@ def measure_verify(
     said: Sequence[bool], gold: Sequence[bool], clusters: Clusters = None, *, p_yes: Sequence[float] | None = None
 ) -> VerifyMeasures:
     """All measures; True is yes. `p_yes` is the judge's probability of yes, for `auroc`."""
-    says, is_yes = np.array(said, bool), np.array(gold, bool)
-    if len(says) != len(is_yes):
-        raise ValueError(f"{len(says)} labels for {len(is_yes)} gold labels")
-    cells = np.column_stack([says & is_yes, says & ~is_yes, ~says & is_yes, ~says & ~is_yes])
-    said_yes, gold_yes = np.flatnonzero(says).tolist(), np.flatnonzero(is_yes).tolist()
+    records = len(gold)
+    said_yes = [index for index, label in enumerate(said) if label]
+    gold_yes = [index for index, label in enumerate(gold) if label]
+    right = [bool(one) == bool(other) for one, other in zip(said, gold, strict=True)]
     return VerifyMeasures(
-        confusion=Confusion(*map(int, cells.sum(0))),
-        accuracy=clustered_proportion((says == is_yes).tolist(), clusters),
-        precision=clustered_proportion(is_yes[said_yes].tolist(), of_those(said_yes, clusters)),
-        recall=clustered_proportion(says[gold_yes].tolist(), of_those(gold_yes, clusters)),
-        f1=bootstrap_sums(_f1, cells, clusters),
-        mcc=bootstrap_sums(_mcc, cells, clusters),
-        auroc=None if p_yes is None else auroc(p_yes, is_yes, clusters),
+        confusion=Confusion(*map(int, _cells(said, gold).sum(0))),
+        accuracy=clustered_proportion(right, clusters),
+        precision=clustered_proportion([bool(gold[index]) for index in said_yes], of_those(said_yes, clusters)),
+        recall=clustered_proportion([bool(said[index]) for index in gold_yes], of_those(gold_yes, clusters)),
+        f1=bootstrap(f1(said, gold), records, clusters),
+        mcc=bootstrap(mcc(said, gold), records, clusters),
+        auroc=None if p_yes is None else bootstrap(auroc(p_yes, gold), records, clusters),
     )
 
 
-def auroc(
-    values: Sequence[float], gold: Sequence[bool] | npt.NDArray[np.bool_], clusters: Clusters = None
-) -> Estimate | None:
-    """The area under the ROC curve, None where gold is all of one kind: Mann and Whitney's U by the number of pairs."""
+def f1(said: Sequence[bool], gold: Sequence[bool]) -> Statistic:
+    """The F1 of yes; not defined where nothing is yes on either side."""
+    cells = _cells(said, gold)
+
+    def statistic(drawn: Counts) -> float:
+        true_yes, false_yes, false_no, _ = drawn @ cells
+        return float(2 * true_yes / (2 * true_yes + false_yes + false_no))
+
+    return statistic
+
+
+def mcc(said: Sequence[bool], gold: Sequence[bool]) -> Statistic:
+    """Matthews' correlation coefficient (1975); not defined where one side says one thing throughout."""
+    cells = _cells(said, gold)
+
+    def statistic(drawn: Counts) -> float:
+        true_yes, false_yes, false_no, true_no = drawn @ cells
+        sides = (true_yes + false_yes) * (true_yes + false_no) * (true_no + false_yes) * (true_no + false_no)
+        return float((true_yes * true_no - false_yes * false_no) / np.sqrt(sides))
+
+    return statistic
+
+
+def auroc(values: Sequence[float], gold: Sequence[bool]) -> Statistic:
+    """The area under the ROC curve: Mann and Whitney's U by the number of pairs; not defined for gold of one kind."""
     numbers, is_yes = np.array(values, float), np.array(gold, bool)
 
-    def area(records: Indices) -> float:
+    def statistic(drawn: Counts) -> float:
+        records = np.repeat(np.arange(len(drawn)), drawn)
         positive = is_yes[records]
-        yes = int(positive.sum())
-        no = len(records) - yes
+        yes, no = int(positive.sum()), int((~positive).sum())
         if not yes or not no:
-            return float("nan")
+            return math.nan
         return float(rankdata(numbers[records])[positive].sum() - yes * (yes + 1) / 2) / (yes * no)
 
-    return bootstrap_records(area, len(numbers), clusters)
+    return statistic
 
 
-def _f1(sums: Floats) -> Floats:
-    true_yes, false_yes, false_no, _ = sums.T
-    found: Floats = 2 * true_yes / (2 * true_yes + false_yes + false_no)
-    return found
-
-
-def _mcc(sums: Floats) -> Floats:
-    true_yes, false_yes, false_no, true_no = sums.T
-    product = (true_yes + false_yes) * (true_yes + false_no) * (true_no + false_yes) * (true_no + false_no)
-    found: Floats = (true_yes * true_no - false_yes * false_no) / np.sqrt(product)
-    return found
+def _cells(said: Sequence[bool], gold: Sequence[bool]) -> Floats:
+    """A row a record with a 1 in the column of its cell, in the order of Confusion."""
+    says, is_yes = np.array(said, bool), np.array(gold, bool)
+    return np.column_stack([says & is_yes, says & ~is_yes, ~says & is_yes, ~says & ~is_yes]).astype(float)

@@ -59,7 +59,7 @@ class Opener:
     def __init__(self, judge: Any = None, **settings: Any) -> None:
         self.asked = 0
         self.opened = 0
-        self._judge = judge or SimulatedJudge(right_label, accuracy=0.8, position_bias=0.5, seed=3)
+        self._judge = judge or SimulatedJudge(right_label, accuracy=0.8, position_bias=1.5, seed=3)
         self._settings = settings
         self.backend: ReplayBackend | None = None
 

@@ -251,7 +251,7 @@ def test_an_interruption_keeps_the_journal_and_names_no_output(source: Path, out
         if opener.asked == 30:
             assert opener.backend is not None
             opener.backend.interrupt()
-        return SimulatedJudge(right_label, accuracy=0.8, position_bias=0.5, seed=3)(ask)
+        return SimulatedJudge(right_label, accuracy=0.8, position_bias=1.5, seed=3)(ask)
 
     opener._judge = until
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from fare_cli.errors import FareError
 from fare_cli.run.runner import run
 from tests.run.making import Opener, make_plan, right_label
 
-JUDGE = SimulatedJudge(right_label, accuracy=0.8, position_bias=0.5, seed=3)
+JUDGE = SimulatedJudge(right_label, accuracy=0.8, position_bias=1.5, seed=3)
 
 
 def main() -> int:
