@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from fare_cli.cli import data, doctor, judge, models, prompts
+from fare_cli.cli import data, doctor, judge, models, prompts, rank
+from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -34,7 +35,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "rank", "prompts", "data", "models", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -98,6 +99,7 @@ def build_app() -> Any:
         ("models", models.models_app),
     ):
         app.add_typer(group, name=name, cls=_Group)
+    app.command("rank", cls=SectionedCommand)(rank.rank_command())
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
 

@@ -49,8 +49,8 @@ def bootstrap(statistic: Statistic, records: int, clusters: Clusters = None) -> 
         if not math.isfinite(value):
             return None
         count = int(numbers.max()) + 1
-        found = np.array([statistic(drawn[numbers]) for drawn in _draws(count)])
-    return Estimate(value, _interval(found, count))
+        found = np.array([statistic(drawn[numbers]) for drawn in resamples(count)])
+    return Estimate(value, expanded_interval(found, count))
 
 
 def mean(values: Sequence[float] | Floats, clusters: Clusters = None) -> Estimate | None:
@@ -109,14 +109,16 @@ def kappa_of(one: Sequence[int], other: Sequence[int], apart: Floats) -> Statist
     return statistic
 
 
-def _draws(clusters: int) -> Iterator[Counts]:
-    """For each resample how often each cluster was drawn."""
+def resamples(clusters: int) -> Iterator[Counts]:
+    """For each of 1,000 resamples how often each of so many clusters was drawn; the same at every call."""
     random = np.random.default_rng(_SEED)
     for _ in range(_RESAMPLES):
         yield np.bincount(random.integers(clusters, size=clusters), minlength=clusters)
 
 
-def _interval(values: Floats, clusters: int) -> Interval | None:
+def expanded_interval(values: Floats, clusters: int) -> Interval | None:
+    """The 95% interval of a statistic from its values for resamples of so many clusters; None where they cannot
+    tell."""
     # Rounding alone makes differences of 1e-16.
     if clusters < 2 or not np.all(np.isfinite(values)) or np.ptp(values) < 1e-12:
         return None
