@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -151,6 +151,8 @@ def _rank_judged(options: RankOptions, by: By, judging: JudgeOptions, settings: 
         asking = Asking(judge, options.again, talk)
         facts = Facts(judge.name, _judge_facts(judge, by, material, judging))
         report, chosen = _study(options, by, material, asking, _say_round(console), facts)
+    replies = f"{asking.asked} asked, {asking.reused} kept from earlier"
+    report = replace(report, facts={**report.facts, "replies": replies, "engine": asking.engine})
     return _finish(options, report, chosen, by, asking.verdicts, material.invalid, settings.max_invalid, console)
 
 
