@@ -8,12 +8,14 @@ GPT-4's preference between each model's answers and those of one common baseline
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import math
 import random
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +24,11 @@ from scipy.stats import kendalltau
 from fare_cli.rank.bradley_terry import Strengths, fit
 from fare_cli.rank.clones import copy_check
 from fare_cli.rank.contests import Pair, comparisons_of
-from fare_cli.rank.pairing import ask_in_rounds
+from fare_cli.rank.pairing import Asked, ask_in_rounds
 from fare_cli.verdicts import Verdict
 
 _SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
-_SEEDS = 20
+_SEEDS = 12
 
 
 class Table(NamedTuple):
@@ -39,13 +41,6 @@ class Table(NamedTuple):
 
     def ask(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return [self.verdicts[id(pair)] for pair in pairs]
-
-
-class Point(NamedTuple):
-    """A ranking from some of the pairs: agreement of its order with that of all pairs (Kendall's tau)."""
-
-    asked: int
-    tau: float
 
 
 def simulated(systems: int, questions: int, seed: int, accuracy: float = 0.9) -> Table:
@@ -104,62 +99,50 @@ def tau(one: Sequence[str], other: Sequence[str]) -> float:
     return float(kendalltau([one.index(name) for name in one], [other.index(name) for name in one]).statistic)
 
 
-def adaptive(table: Table, seed: int, count: int) -> Sequence[Pair]:
-    return ask_in_rounds(table.systems, table.pairs, table.ask, seed=seed, max_pairs=count).pairs
-
-
-def at_random(table: Table, seed: int, count: int) -> Sequence[Pair]:
-    return random.Random(seed).sample(table.pairs, count)
-
-
-def curve(
-    table: Table, choose: Callable[[Table, int, int], Sequence[Pair]], seed: int, whole: Sequence[str]
-) -> Iterator[Point]:
-    """tau to the ranking of all pairs, for each share of them."""
-    most = round(_SHARES[-1] * len(table.pairs))
-    pairs = choose(table, seed, most)
-    for share in _SHARES:
-        count = min(round(share * len(table.pairs)), len(pairs))
-        yield Point(count, tau(order(ranked(table, pairs[:count])), whole))
-
-
 def report(name: str, tables: Sequence[Table], seeds: Sequence[int]) -> None:
-    """Curves, means over tables and seeds, and where the adaptive one stops by itself."""
-    wholes = [order(ranked(table, table.pairs)) for table in tables]
-    print(f"\n### {name}\n\n| pairs | adaptive tau | random tau |\n|---|---|---|")
-    curves = {
-        choose.__name__: [
-            list(curve(table, choose, seed, whole))
-            for table, whole in zip(tables, wholes, strict=True)
-            for seed in seeds
+    """Agreement of the order with that of all pairs and with the true one (means of Kendall's tau over tables and
+    seeds), adaptive and at random, by share of the pairs; and where the adaptive one stops by itself."""
+    runs = [
+        (table, seed, ask_in_rounds(table.systems, table.pairs, table.ask, seed=seed))
+        for table in tables
+        for seed in seeds
+    ]
+    wholes = {id(table): order(ranked(table, table.pairs)) for table in tables}
+    print(f"\n### {name}\n\n| pairs | adaptive | random | adaptive, to the truth | random, to the truth |")
+    print("|---|---|---|---|---|")
+    for share in (*_SHARES, 1.0):
+        taus: dict[str, list[float]] = defaultdict(list)
+        for table, seed, asked in runs:
+            count = round(share * len(table.pairs))
+            drawn = random.Random(seed).sample(table.pairs, count)
+            for kind, pairs in (("adaptive", asked.pairs[:count]), ("random", drawn)):
+                found = order(ranked(table, pairs))
+                taus[kind].append(tau(found, wholes[id(table)]))
+                if table.true is not None:
+                    taus[f"{kind} true"].append(tau(found, table.true))
+        cells = [
+            f"{statistics.mean(taus[key]):.3f}" if taus[key] else "-"
+            for key in ("adaptive", "random", "adaptive true", "random true")
         ]
-        for choose in (adaptive, at_random)
-    }
-    for at, share in enumerate(_SHARES):
-        means = [statistics.mean(one[at].tau for one in curves[name]) for name in ("adaptive", "at_random")]
-        print(f"| {share:.0%} | {means[0]:.3f} | {means[1]:.3f} |")
-    _stops(tables, wholes, seeds)
+        print(f"| {share:.0%} | {' | '.join(cells)} |")
+    _print_stops(runs, wholes)
 
 
-def _stops(tables: Sequence[Table], wholes: Sequence[Sequence[str]], seeds: Sequence[int]) -> None:
-    shares, taus, separated, wrong, reasons = [], [], 0, 0, []
-    for table, whole in zip(tables, wholes, strict=True):
-        truth = table.true or whole
-        for seed in seeds:
-            asked = ask_in_rounds(table.systems, table.pairs, table.ask, seed=seed)
-            found = ranked(table, asked.pairs, intervals=True)
-            shares.append(len(asked.pairs) / len(table.pairs))
-            taus.append(tau(order(found), whole))
-            reasons.append(asked.reason)
-            for one, other in zip(found.order, found.order[1:], strict=False):
-                if found.surely_above(one, other):
-                    separated += 1
-                    wrong += truth.index(found.systems[one]) > truth.index(found.systems[other])
-    counts = ", ".join(f"{reason} {reasons.count(reason)}" for reason in dict.fromkeys(reasons))
+def _print_stops(runs: Sequence[tuple[Table, int, Asked]], wholes: Mapping[int, Sequence[str]]) -> None:
+    shares, taus, separated, wrong = [], [], 0, 0
+    for table, _, asked in runs:
+        truth = table.true or wholes[id(table)]
+        found = ranked(table, asked.pairs, intervals=True)
+        shares.append(len(asked.pairs) / len(table.pairs))
+        taus.append(tau(order(found), wholes[id(table)]))
+        sure = [pair for pair in itertools.pairwise(found.order) if found.surely_above(*pair)]
+        separated += len(sure)
+        wrong += sum(truth.index(found.systems[one]) > truth.index(found.systems[other]) for one, other in sure)
+    reasons = Counter(asked.reason for _, _, asked in runs)
     print(
         f"\nStops by itself after {statistics.mean(shares):.0%} of the pairs ({min(shares):.0%} to {max(shares):.0%}; "
-        f"{counts}) with tau {statistics.mean(taus):.3f}. Neighbours called separate: {separated}, the wrong way "
-        f"round: {wrong}."
+        f"{dict(reasons)}), tau to all pairs {statistics.mean(taus):.3f}. Of {separated} neighbours called separate "
+        f"{wrong} stand the wrong way round."
     )
 
 
@@ -178,8 +161,9 @@ def copies(name: str, table: Table) -> None:
 if __name__ == "__main__":
     made = [simulated(8, 100, seed) for seed in range(_SEEDS)]
     report("8 simulated systems, 100 questions, judge right in 90% of each order", made, [0])
+    report("20 simulated systems, 30 questions", [simulated(20, 30, seed) for seed in range(3)], [0])
     copies("Simulated", made[0])
     if len(sys.argv) > 1:
         real = alpaca_eval(Path(sys.argv[1]))
-        report(f"AlpacaEval: {len(real.systems) - 1} models against one baseline", [real], range(5))
+        report(f"AlpacaEval: {len(real.systems) - 1} models against one baseline", [real], range(3))
         copies("AlpacaEval", real)

@@ -181,6 +181,7 @@ def _say_round(console: Console) -> Callable[[RoundsSoFar], None]:
 def _material(options: RankOptions, by: By, judging: JudgeOptions) -> Material:
     from fare_cli.cli.source import input_plan
     from fare_cli.rank.answers import read_material
+    from fare_cli.studies.ranking.asking import check_usable
 
     pairs = any(pair.partition("=")[0] in ("answer_a", "answer_b") for pair in judging.map)
     # A record of score has all fields that an answer can have.
@@ -188,10 +189,7 @@ def _material(options: RankOptions, by: By, judging: JudgeOptions) -> Material:
     material = read_material(plan, by, limit=judging.limit, systems=not options.best)
     if not material.lines:
         raise InvalidRecordsError("the input holds no records", "every record is a line with one JSON object")
-    if not material.questions and not material.given:
-        raise InvalidRecordsError(
-            f"none of {material.lines} lines can be ranked", f"the first one: {material.invalid[0]}"
-        )
+    check_usable(material.answers or material.given, material.invalid)
     return material
 
 
@@ -220,7 +218,7 @@ def _study(
 
 def _rank_kept(options: RankOptions, file: Path, settings: Settings, console: Console) -> int:
     from fare_cli.rank.best import choose
-    from fare_cli.studies.ranking.asking import standings_of
+    from fare_cli.studies.ranking.asking import check_usable, standings_of
     from fare_cli.studies.ranking.best_report import best_report
     from fare_cli.studies.ranking.kept import kept_comparisons, kept_values, read_kept
     from fare_cli.studies.ranking.pairs_report import pairs_report
@@ -229,17 +227,20 @@ def _rank_kept(options: RankOptions, file: Path, settings: Settings, console: Co
 
     kept = read_kept(file)
     by: Any = kept[0].verdict.task
-    verdicts = [one.verdict for one in kept]
-    judges = sorted({verdict.judge for verdict in verdicts})
+    judges = sorted({one.verdict.judge for one in kept})
     facts = Facts("kept verdicts", {"verdicts": str(file), "judges": judges, "by": by})
     chosen: list[Chosen] = []
     if by == "pairwise":
         if options.best:
             raise UsageError("--best needs verdicts on single answers", "or give the answers themselves: --by pairwise")
         compared, invalid = kept_comparisons(kept)
+        verdicts = compared.asked.verdicts
+        check_usable(verdicts, invalid)
         report = pairs_report(compared, facts)
     else:
         valued, invalid = kept_values(kept, systems=not options.best)
+        verdicts = [verdict for _, verdict in valued.all()]
+        check_usable(verdicts, invalid)
         if options.best:
             standings = standings_of(valued)
             chosen = [choose(*one) for one in zip(valued.questions, standings, strict=True)]

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from fare_cli import records
 from fare_cli.errors import RecordError
-from fare_cli.rank.bradley_terry import Comparison
 from fare_cli.rank.contests import Pair, same_answers
+from fare_cli.rank.davidson import Comparison
 from fare_cli.records import PairwiseRecord, Record, ScoreRecord, VerifyRecord
 from fare_cli.run.reader import InputPlan, Place, read_values
 

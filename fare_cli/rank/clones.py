@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fare_cli.meta.bootstrap import Estimate
-from fare_cli.rank.bradley_terry import ELO, Comparison, Floats, Strengths, fit
+from fare_cli.rank.bradley_terry import Strengths, fit
+from fare_cli.rank.davidson import ELO, Comparison, Floats
 
 
 class CopyCheck(NamedTuple):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fare_cli.rank.bradley_terry import Comparison
+from fare_cli.rank.davidson import Comparison
 from fare_cli.records import PairwiseRecord
 from fare_cli.verdicts import Verdict
 

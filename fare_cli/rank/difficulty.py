@@ -20,16 +20,16 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp
 from scipy.stats import norm
 
-from fare_cli.meta.agreement import CONFIDENCE, Interval
+from fare_cli.meta.agreement import Interval
 from fare_cli.meta.bootstrap import Estimate
-from fare_cli.rank.bradley_terry import ELO, MEAN_ELO, Floats
+from fare_cli.rank.bradley_terry import MEAN_ELO, QUANTILE
+from fare_cli.rank.davidson import ELO, Floats
 
 #: Standard deviation of the weak normal prior of abilities, so that a system that is always right stays finite.
 _PRIOR_NATS = 1000 / ELO
 #: Points at which the distribution of difficulties is summed up, from -4 to 4 standard deviations.
 _NODES = np.linspace(-4.0, 4.0, 41)
 _MASS = norm.pdf(_NODES) / norm.pdf(_NODES).sum()
-_QUANTILE = float(norm.ppf((1 + CONFIDENCE) / 2))
 
 
 class Difficulties(NamedTuple):
@@ -85,7 +85,7 @@ def fit_difficulties(answers: Sequence[Answered]) -> Difficulties | None:
 
 
 def _elo(nats: float, error: float) -> Estimate:
-    value, reach = MEAN_ELO + float(nats) * ELO, _QUANTILE * float(error) * ELO
+    value, reach = MEAN_ELO + float(nats) * ELO, QUANTILE * float(error) * ELO
     return Estimate(value, Interval(value - reach, value + reach))
 
 

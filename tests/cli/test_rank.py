@@ -222,3 +222,17 @@ def test_verdicts_without_their_records_are_refused(fare: Fare, tmp_path: Path) 
     assert done.returncode == 2
     assert "verdicts.jsonl, line 1: the verdict came without its `record`" in done.stderr
     assert "without --no-record" in done.stderr
+
+
+def test_systems_without_a_question_in_common_are_not_ordered(rank: Rank, tmp_path: Path) -> None:
+    values = [{"question": f"of {name}", "answer": "1", "system": name} for name in ("x", "y")]
+    done = rank(write(tmp_path / "in.jsonl", values))
+    assert done.returncode == 0, done.stderr
+    assert "never compared with each other, and nothing is said across them: x; y" in " ".join(done.stdout.split())
+    assert "Systems by strength" not in done.stdout
+
+
+def test_one_system_is_nothing_to_rank(rank: Rank, tmp_path: Path) -> None:
+    done = rank(write(tmp_path / "in.jsonl", [{"question": "q", "answers": {"x": "1"}}]))
+    assert done.returncode == 2
+    assert "there is nothing to rank: x" in done.stderr

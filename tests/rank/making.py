@@ -13,7 +13,7 @@ from fare_cli.asks import Ask
 from fare_cli.backends.replay import ReplayBackend, SimulatedJudge
 from fare_cli.identity import JudgingOptions
 from fare_cli.judge import BackendJudge
-from fare_cli.rank.bradley_terry import ELO, Comparison
+from fare_cli.rank.davidson import ELO, Comparison
 
 DIRECT = JudgingOptions(mode="direct")
 

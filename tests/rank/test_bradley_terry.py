@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from fare_cli.rank.bradley_terry import ELO, Comparison, Strengths, components, fit, information
+from fare_cli.rank.bradley_terry import Strengths, components, fit, information
+from fare_cli.rank.davidson import ELO, Comparison
 from tests.rank.making import compared, elo_of
 
 TRUE = {"a": 1.0, "b": 0.4, "c": 0.0, "d": -0.8}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from fare_cli.rank.bradley_terry import Comparison, fit
+from fare_cli.rank.bradley_terry import fit
 from fare_cli.rank.clones import copy_check
+from fare_cli.rank.davidson import Comparison
 from tests.rank.making import compared
 
 TRUE = {"a": 1.2, "b": 0.4, "c": 0.0, "d": -1.0}

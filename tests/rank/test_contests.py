@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
-from fare_cli.rank.bradley_terry import Comparison, fit
+from fare_cli.rank.bradley_terry import fit
 from fare_cli.rank.contests import Pair, by_position, comparisons_of, one_order_only, same_answers
+from fare_cli.rank.davidson import Comparison
 from fare_cli.verdicts import Judgement, Verdict
 
 

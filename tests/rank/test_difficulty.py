@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fare_cli.rank.bradley_terry import ELO
+from fare_cli.rank.davidson import ELO
 from fare_cli.rank.difficulty import Answered, fit_difficulties
 
 

@@ -16,8 +16,8 @@ from fare_cli.rank.answers import (
     system_names,
 )
 from fare_cli.rank.best import By, Chosen, Standing, choose, standing_of, tournaments
-from fare_cli.rank.bradley_terry import Comparison
 from fare_cli.rank.contests import Pair
+from fare_cli.rank.davidson import Comparison
 from fare_cli.rank.pairing import Asked, RoundsSoFar, ask_in_rounds
 from fare_cli.records import Record
 from fare_cli.run.reader import InputPlan
@@ -127,17 +127,22 @@ def standings_of(valued: Valued) -> list[list[Standing | None]]:
     return [[standing_of(verdict) for verdict in verdicts] for verdicts in valued.verdicts]
 
 
-def invalid_problem(verdicts: Sequence[Verdict], unusable: Sequence[str], limit: float) -> InvalidRecordsError | None:
-    """The error for too many lines and verdicts that cannot be used, or none that can; None where all is well."""
-    broken = [*unusable]
+def check_usable(usable: Sequence[object], invalid: Sequence[str]) -> None:
+    """Raises InvalidRecordsError where nothing of an input can be used; `invalid` says why, line by line."""
+    if invalid and not usable:
+        raise InvalidRecordsError(f"none of {len(invalid)} records can be ranked", f"the first one: {invalid[0]}")
+
+
+def invalid_problem(verdicts: Sequence[Verdict], invalid: Sequence[str], limit: float) -> InvalidRecordsError | None:
+    """The error for more records that could not be read or judged than the share `limit`, or for none that could."""
+    broken = [*invalid]
     for verdict in verdicts:
         if verdict.status != "ok" and verdict.error is not None:
             broken.append(f"{verdict.id}: {verdict.error.message} ({verdict.error.kind})")
-    total = len(verdicts) + len(unusable)
-    if not broken or (len(broken) <= limit * total and len(broken) < total):
+    total = len(verdicts) + len(invalid)
+    if len(broken) <= limit * total and (len(broken) < total or not total):
         return None
-    share = "none" if len(broken) == total else f"only {total - len(broken)}"
     return InvalidRecordsError(
-        f"{share} of {total} records could be used (--max-invalid is {limit:.0%})",
-        f"the first that could not: {broken[0]}",
+        f"{len(broken)} of {total} records could not be used, more than --max-invalid allows",
+        f"the first one: {broken[0]}",
     )

@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fare_cli.rank.bradley_terry import Comparison, Strengths, components, fit
+from fare_cli.rank.bradley_terry import Strengths, components, fit
 from fare_cli.rank.clones import copy_check
 from fare_cli.rank.contests import by_position
+from fare_cli.rank.davidson import Comparison
 from fare_cli.rank.places import places
 from fare_cli.report.model import Plot, Report, Table, Value
 from fare_cli.report.words import estimate_in_words
