@@ -43,8 +43,8 @@ class CopyCheck(NamedTuple):
 def copy_check(strengths: Strengths, comparisons: Sequence[Comparison]) -> CopyCheck | None:
     """Copies every system in turn, with all its results, and looks at the others; None with fewer than three systems.
 
-    The copy has other texts (the same texts weigh once, and then nothing can move), and is as good as its original in
-    every comparison with it. Positions of the others are relative to their own mean.
+    The copy has other texts (the same texts weigh once, and then nothing can move); what it would do against its
+    original has no say in anything. Positions of the others are relative to their own mean.
     """
     systems = strengths.systems
     if len(systems) < 3:
@@ -67,19 +67,14 @@ def copy_check(strengths: Strengths, comparisons: Sequence[Comparison]) -> CopyC
 
 
 def _of_copy(comparisons: Sequence[Comparison], copied: str, name: str) -> list[Comparison]:
-    """The copy's results: its original's, and half a win against it on every question."""
-    made: list[Comparison] = []
-    questions: dict[object, float] = {}
-    for one in comparisons:
-        if copied in (one.first, one.second):
-            made.append(
-                one._replace(
-                    first=name if one.first == copied else one.first,
-                    second=name if one.second == copied else one.second,
-                )
-            )
-            questions[one.cluster] = 1.0
-    return made + [Comparison(copied, name, "same", cluster, weight) for cluster, weight in questions.items()]
+    """The copy's results: those of its original."""
+    return [
+        one._replace(
+            first=name if one.first == copied else one.first, second=name if one.second == copied else one.second
+        )
+        for one in comparisons
+        if copied in (one.first, one.second)
+    ]
 
 
 def _win_rates(systems: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, float]:

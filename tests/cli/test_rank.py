@@ -83,8 +83,11 @@ def test_systems_are_ranked_and_the_same_command_asks_nothing_again(rank: Rank, 
     assert {row["system"] for row in rows} == set(TRUE)
     assert sum(row["comparisons"] for row in rows) == 40
     assert [row["elo"]["value"] for row in rows] == sorted((row["elo"]["value"] for row in rows), reverse=True)
-    more = rank(answers, "--json", "--again", "--limit", "4")
-    assert json.loads(more.stdout)["facts"]["replies"] == "24 asked, 0 kept from earlier"
+    anew = rank(answers, "--json", "--again", "--max-pairs", "20")
+    assert json.loads(anew.stdout)["facts"]["replies"] == "40 asked, 0 kept from earlier"
+    kept = rank(answers, "--json", "--max-pairs", "20")
+    assert json.loads(kept.stdout)["facts"]["replies"] == "0 asked, 40 kept from earlier"
+    assert json.loads(kept.stdout)["tables"] == report["tables"]
 
 
 def test_kept_verdicts_are_ranked_without_a_model(fare: Fare, tmp_path: Path) -> None:

@@ -111,6 +111,9 @@ def test_equal_texts_pull_together_and_say_nothing_of_ties() -> None:
     rows = [Comparison("a", "b", "first", 1), Comparison("a", "b", "first", 2), Comparison("a", "b", "second", 3)]
     more = fit(["a", "b"], [*rows, *(Comparison("a", "b", "same", 10 + index) for index in range(9))])
     assert more.tie is None
+    tied = [*rows, Comparison("a", "b", "tie", 4)]
+    both = fit(["a", "b"], [*tied, *(Comparison("a", "b", "same", 10 + index) for index in range(900))])
+    assert both.tie == pytest.approx(math.log(2 / 3), abs=0.05), "one tie to three wins between equals"
     # 2 + 4.5 of 12 points.
     assert more.nats[0] - more.nats[1] == pytest.approx(math.log(6.5 / 5.5), abs=0.02)
 

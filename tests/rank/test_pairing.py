@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy.stats import kendalltau
@@ -123,3 +124,44 @@ def test_one_order_is_asked_of_a_judge_with_a_preference_and_the_order_of_system
     assert asked.first_position
     found = fit(systems, asked.comparisons(), first_position=True)
     assert kendalltau([systems.index(name) for name in ranking(found)], range(6)).statistic > 0.8
+
+
+def scripted(wins: dict[tuple[str, str], Callable[[int], bool]], questions: dict[tuple[str, str], int]) -> Any:
+    """Pairs of these contests, a judge who says of the n-th one of a contest whether the first wins, and its counts."""
+
+    def never() -> Any:
+        raise AssertionError("verdicts are there already")
+
+    seen: Counter[tuple[str, str]] = Counter()
+
+    def ask(chosen: Sequence[Pair]) -> list[Verdict]:
+        found = []
+        for pair in chosen:
+            contest = pair.contests[0]
+            seen[contest] += 1
+            label = "A" if wins[contest](seen[contest]) else "B"
+            found.append(Verdict(id="", task="pairwise", status="ok", verdict=label))
+        return found
+
+    pairs = [Pair(f"q{n}", (contest,), never) for contest, count in questions.items() for n in range(count)]
+    return pairs, ask, seen
+
+
+LINK = {("b", "c"): lambda _: True}
+
+
+def test_an_open_order_is_asked_more_than_one_that_is_decided_soon() -> None:
+    wins = {("a", "b"): lambda n: n % 2 == 0, ("c", "d"): lambda n: n % 4 != 0, **LINK}
+    pairs, ask, seen = scripted(wins, dict.fromkeys(wins, 100))
+    ask_in_rounds("abcd", pairs, ask, seed=1, max_pairs=64)
+    assert seen["a", "b"] > 1.5 * seen["c", "d"]
+    assert seen["c", "d"] > 5
+
+
+def test_nothing_is_spent_on_equals_while_others_can_be_told_apart() -> None:
+    wins = {("a", "b"): lambda n: n % 2 == 0, ("c", "d"): lambda n: n % 5 < 3, **LINK}
+    pairs, ask, seen = scripted(wins, {("a", "b"): 60, ("c", "d"): 600, ("b", "c"): 60})
+    asked = ask_in_rounds("abcd", pairs, ask, seed=1)
+    assert asked.reason == "hopeless"
+    assert seen["a", "b"] < 60
+    assert seen["c", "d"] > 100
