@@ -1,0 +1,103 @@
+"""`python -m training VERB`: the tree of verbs. Errors end it as they end `fare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fare_cli.cli.main import CommandGroup, main, run_app
+
+if TYPE_CHECKING:
+    from training.manifest import TrainingManifest
+
+PROGRAM = "python -m training"
+
+_Records = Annotated[Path, typer.Argument(metavar="RECORDS", help="Records with gold labels (JSON Lines).")]
+_Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write what is made.")]
+_Seed = Annotated[int, typer.Option("--seed", help="Decides everything that is left to chance.")]
+_Force = Annotated[bool, typer.Option("--force", help="Replace what something else has made there.")]
+
+
+def say(line: str) -> None:
+    """Talk goes to stderr."""
+    from fare_cli.errors import visible
+
+    typer.echo(visible(line), err=True)
+
+
+def _tell(manifest: TrainingManifest) -> None:
+    """What was made and how much of everything: the paths on stdout, the counts on stderr."""
+    for name, count in manifest.counts.items():
+        say(f"{name}: {count}")
+    for output in manifest.outputs:
+        typer.echo(output.file)
+
+
+def rollout(
+    records: _Records,
+    output: _Output,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME|FILE.gguf", help="The current policy.", show_default=False)
+    ] = None,
+    lora: Annotated[
+        Path | None, typer.Option("--lora", metavar="FILE.gguf", help="An adapter on top of the policy's model.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="DIR", help="Prompts in place of the model's own or fare's.")
+    ] = None,
+    tries: Annotated[int, typer.Option("--tries", help="How often each record is judged (the paper: 4).")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of the sampling (the paper: 0.9).")] = 0.9,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="A turn that is longer is cut, and wrong.")] = 1024,
+    direct_share: Annotated[
+        float, typer.Option("--direct-share", help="Share of kept records that become direct judgments.")
+    ] = 0.5,
+    curriculum: Annotated[
+        bool, typer.Option("--curriculum/--no-curriculum", help="Order samples from easy to hard, or by chance.")
+    ] = True,
+    from_critiques: Annotated[
+        bool,
+        typer.Option("--from-critiques", help="Sample nothing: learn the `critique` that records carry (cold start)."),
+    ] = False,
+    slots: Annotated[int | None, typer.Option("--slots", help="Turns that are written at the same time.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads.")] = None,
+    ctx: Annotated[int | None, typer.Option("--ctx", help="Tokens that one ask may take, prompt and turn.")] = None,
+    seed: _Seed = 0,
+    force: _Force = False,
+) -> None:
+    """Sample the policy on records, keep what is right, and write the samples to train on, easy to hard."""
+    from training import rollout as rollouts
+    from training.policy import LocalPolicy
+
+    options = rollouts.RolloutOptions(
+        tries=tries,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        direct_share=direct_share,
+        curriculum=curriculum,
+        seed=seed,
+    )
+    policy = LocalPolicy(model, options, prompts_dir=prompts, lora=lora, slots=slots, threads=threads, ctx=ctx)
+    try:
+        make = rollouts.from_critiques if from_critiques else rollouts.rollout
+        _tell(make(records, output, policy, policy.gguf, options, say=say, force=force))
+    finally:
+        policy.close()
+
+
+_VERBS = {"rollout": rollout}
+
+
+def build_app() -> Any:
+    """All verbs as one click command."""
+    about = "The recipe of FARE, end to end: data to checkpoint to a judge that fare runs (docs/training.md)."
+    app = typer.Typer(cls=CommandGroup, add_completion=False, rich_markup_mode=None, help=about)
+    app.callback()(lambda: None)
+    for name, verb in _VERBS.items():
+        app.command(name)(verb)
+    return typer.main.get_command(app)
+
+
+if __name__ == "__main__":
+    main(lambda: run_app(build_app, PROGRAM))
