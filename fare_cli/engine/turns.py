@@ -70,7 +70,7 @@ class Turns:
 
     def choice(self, marker: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], Choice]:
         """The marker's tokens at the start of a line, and the trie of the labels tokenised behind it: what the engine
-        reads a label by, and what a model must write for it. Raises ModelError where two labels have the same tokens."""
+        reads labels by, and what a model must write for it. Raises ModelError where two labels have the same tokens."""
         key = (marker, labels)
         if key not in self._choices:
             if len(self._choices) >= CHOICES_KEPT:
