@@ -86,7 +86,32 @@ def rollout(
         policy.close()
 
 
-_VERBS = {"rollout": rollout}
+def sft(
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="Samples to train on, in their order.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write the checkpoint.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="DIR|NAME|FILE.gguf", help="The current weights: a checkpoint, or a model."),
+    ],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE.toml", help="How to train; see training/configs.")],
+    held_out: Annotated[
+        Path | None, typer.Option("--held-out", metavar="FILE", help="Samples whose loss is watched, not trained on.")
+    ] = None,
+    seed: _Seed = 0,
+    force: _Force = False,
+) -> None:
+    """Train on samples; the loss is of what the judge writes alone. An interrupted training goes on where it was."""
+    from training import sft as training
+    from training.config import read_config
+
+    manifest = training.sft(
+        samples, output, model, read_config(config), held_out=held_out, seed=seed, say=say, force=force
+    )
+    if manifest is not None:
+        _tell(manifest)
+
+
+_VERBS = {"rollout": rollout, "sft": sft}
 
 
 def build_app() -> Any:

@@ -71,13 +71,15 @@ def shard_on_cpu(accelerator: Any, fsdp_plugin_args: dict[str, Any] | None) -> b
     return getattr(state, "fsdp_plugin", None) is not None
 
 
-def check_split(model: Any, processes: int) -> None:
-    """Raises EnvironmentFault unless every trained parameter is split among the processes."""
+def check_split(model: Any, processes: int) -> int:
+    """How many parameters are split among the processes. Raises EnvironmentFault unless every trained one is."""
     from torch.distributed.tensor import DTensor
 
-    whole = [name for name, one in model.named_parameters() if one.requires_grad and not isinstance(one, DTensor)]
+    trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    whole = [name for name, one in trained.items() if not isinstance(one, DTensor)]
     if whole:
         raise EnvironmentFault(
             f"{len(whole)} parameters are not split among the {processes} processes ({whole[0]}, ...)",
             "FSDP was asked for and did not happen: accelerate may not know this device",
         )
+    return len(trained)

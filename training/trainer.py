@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
+from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
@@ -27,14 +28,27 @@ from training.watching import Watch
 class OrderedTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer that splits weights on CPUs too, and sees that they are split where that was asked for."""
 
+    say: Say
+    _is_checked = False
+
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
         self.is_fsdp_enabled = shard_on_cpu(self.accelerator, self.args.fsdp_plugin_args)
 
     def training_step(self, model: Any, *arguments: Any, **named: Any) -> Any:
-        if self.args.fsdp and self.state.global_step == 0:
-            check_split(model, self.args.world_size)
+        if self.args.fsdp and not self._is_checked:
+            count = check_split(model, self.args.world_size)
+            self.say(f"{self.args.world_size} processes, {count} parameters split among them")
+            self._is_checked = True
         return super().training_step(model, *arguments, **named)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        if state_dict is not None:
+            # On a CPU accelerate's whole state dict is still split (1.15): every process takes part in joining it.
+            state_dict = {
+                name: one.full_tensor() if isinstance(one, DTensor) else one for name, one in state_dict.items()
+            }
+        super()._save(output_dir, state_dict=state_dict)
 
 
 def load_model(checkpoint: Path, config: Config) -> PreTrainedModel:
@@ -104,6 +118,7 @@ def make_trainer(
         peft_config=_peft_config(config),
         callbacks=[Watch(run, say)],
     )
+    trainer.say = say
     trainer.remove_callback(PrinterCallback)
     return trainer
 
