@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +112,57 @@ def sft(
         _tell(manifest)
 
 
-_VERBS = {"rollout": rollout, "sft": sft}
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint, or a LoRA adapter.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.gguf", help="Where to write the model.")],
+    type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Q8_0, Q4_K_M or another of `fare models quantize`.")
+    ] = "Q8_0",
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", metavar="DIR", help="The prompts it was trained with, if not fare's own."),
+    ] = None,
+    decoding: Annotated[
+        list[str] | None,
+        typer.Option("--decoding", metavar="OPTION=VALUE", help="A judging option to be its default; repeatable."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="RECORDS", help="Compare the labels of these records with the checkpoint's."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Share of labels that the quantised file may give otherwise.")
+    ] = 0.1,
+    keep_unquantised: Annotated[
+        bool, typer.Option("--keep-unquantised", help="Write the unquantised file, too.")
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="NAME|FILE.gguf", help="The model that an adapter stands on.")
+    ] = None,
+    base_checkpoint: Annotated[
+        Path | None, typer.Option("--base-checkpoint", metavar="DIR", help="The checkpoint it was trained on.")
+    ] = None,
+    force: _Force = False,
+) -> None:
+    """Make a GGUF file that judges out of a checkpoint, with its prompts inside."""
+    from fare_cli.cli.embed import decoding_options
+    from fare_cli.errors import UsageError
+    from training import export as exports
+
+    if (base is None) != (base_checkpoint is None):
+        raise UsageError("--base and --base-checkpoint go together", "they are the same model, in two forms")
+    options = exports.ExportOptions(
+        type=type,
+        prompts_dir=prompts,
+        decoding=decoding_options(decoding or []),
+        keep_unquantised=keep_unquantised,
+        tolerance=tolerance,
+    )
+    below = exports.Base(base, base_checkpoint) if base is not None and base_checkpoint is not None else None
+    _tell(exports.export(checkpoint, output, options, base=below, check=check, say=say, force=force))
+
+
+_VERBS: dict[str, Callable[..., None]] = {"rollout": rollout, "sft": sft, "export": export}
 
 
 def build_app() -> Any:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fare_cli.asks import Message
+from fare_cli.engine.choice import Choice
 from fare_cli.engine.native import Model
 from fare_cli.engine.template import ChatTemplate
 from fare_cli.engine.turns import Turns
@@ -84,6 +85,11 @@ class Tokeniser:
         return self._sample(
             question, "direct", question.direct, completion, question.marker + question.right, pass_rate
         )
+
+    def judged(self, question: Question) -> tuple[list[int], Choice]:
+        """The ids of a direct judgment up to its label, and the trie that the label is read by."""
+        marker, choice = self._turns.choice(question.marker, question.labels)
+        return [*self._template.prompt(question.direct).tokens, *marker], choice
 
     def expresses(self, text: str) -> bool:
         """Whether the vocabulary can say `text`: SmolLM2's, for one, lacks bytes of rare characters."""
