@@ -102,12 +102,15 @@ def sft(
     force: _Force = False,
 ) -> None:
     """Train on samples; the loss is of what the judge writes alone. An interrupted training goes on where it was."""
-    from training import sft as training
     from training.config import read_config
+    from training.packages import hush, need_training_packages
 
-    manifest = training.sft(
-        samples, output, model, read_config(config), held_out=held_out, seed=seed, say=say, force=force
-    )
+    described = read_config(config)
+    need_training_packages()
+    hush()
+    from training import sft as training
+
+    manifest = training.sft(samples, output, model, described, held_out=held_out, seed=seed, say=say, force=force)
     if manifest is not None:
         _tell(manifest)
 
@@ -148,6 +151,10 @@ def export(
     from fare_cli.cli.embed import decoding_options
     from fare_cli.errors import UsageError
     from training import export as exports
+    from training.packages import hush, need_training_packages
+
+    need_training_packages()
+    hush()
 
     if (base is None) != (base_checkpoint is None):
         raise UsageError("--base and --base-checkpoint go together", "they are the same model, in two forms")

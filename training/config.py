@@ -125,7 +125,8 @@ def _check(path: Path, config: Config) -> None:
 
 
 def _refusal(path: Path, error: ValidationError) -> UsageError:
-    first = error.errors(include_url=False)[0]
+    # A misspelt key is a missing one, too: the misspelling says more.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"] if part != "function-after"]
     name = ".".join(place)
     if first["type"] == "extra_forbidden":

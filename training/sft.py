@@ -66,7 +66,7 @@ def sft(
     tested, _ = _chosen(held_out, config) if held_out is not None else ([], {})
     shape = model_shape(checkpoint, config)
     _check_ids(samples, train, shape)
-    _plan_ahead(train, shape, config, run, speak)
+    _plan_ahead(train, counts["too_long"], shape, config, run, speak)
     if is_leader():
         _take_up(run, work)
     log = _train(checkpoint, config, run, train, tested, seed, speak)
@@ -113,10 +113,12 @@ def _check_ids(path: Path, samples: Sequence[Sample], shape: Shape) -> None:
         )
 
 
-def _plan_ahead(train: Sequence[Sample], shape: Shape, config: Config, run: Path, say: Say) -> None:
+def _plan_ahead(train: Sequence[Sample], too_long: int, shape: Shape, config: Config, run: Path, say: Say) -> None:
     """Says what it takes. Raises EnvironmentFault where the disk has no room for the checkpoints."""
     count = sum(1 for _ in rows(train, config.data.max_length, packing=config.data.packing))
     foreseen = estimate(shape, config, count, sum(len(sample.input_ids) for sample in train))
+    if too_long:
+        say(f"{too_long} samples are longer than {config.data.max_length} tokens (data.max_length) and left out")
     say(f"{shape.parameters:,} parameters, {shape.trained:,} of them trained, on {len(train)} samples in {count} rows")
     for line in foreseen.lines(config.parallel.processes):
         say(line)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, disable_progress_bars
+from datasets import Dataset
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.trainer_callback import PrinterCallback
-from transformers.utils import logging as transformers_logging
 from trl import SFTConfig, SFTTrainer
 
 from fare_cli.errors import EnvironmentFault
@@ -108,7 +105,6 @@ def make_trainer(
     say: Say,
 ) -> OrderedTrainer:
     """The trainer, ready to start or to resume in the folder `run`."""
-    _hush()
     trainer = OrderedTrainer(
         model=load_model(checkpoint, config),
         args=_arguments(config, run, evaluates=bool(held_out), seed=seed),
@@ -121,15 +117,6 @@ def make_trainer(
     trainer.say = say
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _hush() -> None:
-    """The libraries' own progress bars and advice would drown what is said here."""
-    transformers_logging.disable_progress_bar()
-    disable_progress_bars()
-    for name in ("trl", "accelerate", "bitsandbytes"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def _arguments(config: Config, run: Path, *, evaluates: bool, seed: int) -> SFTConfig:
