@@ -169,7 +169,66 @@ def export(
     _tell(exports.export(checkpoint, output, options, base=below, check=check, say=say, force=force))
 
 
-_VERBS: dict[str, Callable[..., None]] = {"rollout": rollout, "sft": sft, "export": export}
+def loop(
+    records: _Records,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for all that is made.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME|FILE.gguf", help="The model to start from.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE.toml", help="How to train each iteration.")],
+    iterations: Annotated[
+        int, typer.Option("--iterations", help="Disjoint batches that the records are cut into.")
+    ] = 2,
+    cold_start: Annotated[
+        Path | None, typer.Option("--cold-start", metavar="RECORDS", help="Records with critiques to learn first.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", metavar="DIR", help="Prompts in place of the model's own or fare's.")
+    ] = None,
+    tries: Annotated[int, typer.Option("--tries", help="How often each record is judged (the paper: 4).")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of the sampling (the paper: 0.9).")] = 0.9,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="A turn that is longer is cut, and wrong.")] = 1024,
+    direct_share: Annotated[
+        float, typer.Option("--direct-share", help="Share of kept records that become direct judgments.")
+    ] = 0.5,
+    curriculum: Annotated[
+        bool, typer.Option("--curriculum/--no-curriculum", help="Order samples from easy to hard, or by chance.")
+    ] = True,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Train each iteration from the start again, to compare with.")
+    ] = False,
+    type: Annotated[str, typer.Option("--type", metavar="TYPE", help="The type of the judge's GGUF file.")] = "Q8_0",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it would take.")] = False,
+    seed: _Seed = 0,
+    force: _Force = False,
+) -> None:
+    """Sample, keep what is right, train, and again, on disjoint batches; at the end stands a judge."""
+    from training.config import read_config
+    from training.packages import hush, need_training_packages
+
+    described = read_config(config)
+    need_training_packages()
+    hush()
+    from training import loop as loops
+    from training.rollout import RolloutOptions
+
+    sampling = RolloutOptions(
+        tries=tries,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        direct_share=direct_share,
+        curriculum=curriculum,
+        seed=seed,
+    )
+    options = loops.LoopOptions(
+        iterations=iterations, rollout=sampling, restart=restart, type=type, prompts_dir=prompts
+    )
+    if dry_run:
+        for line in loops.foreseen(records, output, model, described, options, say):
+            typer.echo(line)
+        return
+    _tell(loops.loop(records, output, model, described, options, cold_start=cold_start, say=say, force=force))
+
+
+_VERBS: dict[str, Callable[..., None]] = {"rollout": rollout, "sft": sft, "export": export, "loop": loop}
 
 
 def build_app() -> Any:

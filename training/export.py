@@ -45,7 +45,8 @@ class ExportOptions:
     """`type` is one of `fare models quantize`, `decoding` the judging options that become the file's defaults.
 
     `tolerance` is the share of checked records whose label the quantised file may give otherwise than the checkpoint.
-    An unquantised file must give every label that the checkpoint is clear about.
+    An unquantised file must give every label that the checkpoint is clear about. `compare` compares token ids and
+    probabilities with the checkpoint's on a few texts, where both fit the memory.
     """
 
     type: str = "Q8_0"
@@ -53,6 +54,7 @@ class ExportOptions:
     decoding: Mapping[str, Any] = field(default_factory=dict)
     keep_unquantised: bool = False
     tolerance: float = 0.1
+    compare: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance <= 1:
@@ -143,7 +145,7 @@ def _model(folder: Path, options: ExportOptions, making: Making) -> _Exported:
     files = {}
     for one, needs in zip(recipes, plans, strict=True):
         # Whether the conversion is right shows in one of them.
-        compared = None if one is recipes[-1] else False
+        compared = None if options.compare and one is recipes[-1] else False
         files[one.label] = make_model(checkpoint, one, needs, making, importance=None, compared=compared).path
     return _Exported(files)
 

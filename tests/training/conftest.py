@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from fare_cli.prompting import load_task_prompt
 from fare_cli.records import parse
 from tests.engine import tiny_models
+from tests.gguf import checkpoints
 from tests.training.making import sums
+from training.export import ExportOptions, export
 from training.questions import ask_record
 from training.samples import Sample, Tokeniser
 from training.start import write_dequantised
@@ -51,4 +55,36 @@ def samples(tiny_gguf: Path) -> list[Sample]:
 def samples_file(tmp_path: Path, samples: list[Sample]) -> Path:
     path = tmp_path / "samples.jsonl"
     path.write_text("".join(sample.to_line() + "\n" for sample in samples), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def converter_home(tmp_path_factory: pytest.TempPathFactory, converter_folder: Path) -> Iterator[None]:
+    """A `FARE_HOME` where the converter is at hand."""
+    home = tmp_path_factory.mktemp("home")
+    place = home / "cache" / "converter" / converter_folder.name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(converter_folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARE_HOME", str(home))
+        yield
+
+
+@pytest.fixture(scope="session")
+def start_checkpoint(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Path:
+    """A llama of two layers and 3M random weights with SmolLM2's tokenizer, which the converter knows."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("start")
+    tokenizer = folder / "tokenizer"
+    AutoTokenizer.from_pretrained(smollm2_path.parent, gguf_file=smollm2_path.name).save_pretrained(tokenizer)
+    (tokenizer / "config.json").write_text(json.dumps({"vocab_size": 49152}))
+    return checkpoints.write_llama(folder / "checkpoint", tokenizer)
+
+
+@pytest.fixture(scope="session")
+def start_gguf(tmp_path_factory: pytest.TempPathFactory, start_checkpoint: Path, converter_home: None) -> Path:
+    """The same as a GGUF file in F16."""
+    path = tmp_path_factory.mktemp("start") / "start.gguf"
+    export(start_checkpoint, path, ExportOptions(type="F16", compare=False), say=lambda _: None)
     return path

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.embedded import embedded_decoding, embedded_prompts
 from fare_cli.gguf.header import read_header
 from fare_cli.prompting import load_task_prompt, prompt_from_texts, read_prompt_texts
-from tests.gguf import checkpoints
 from tests.training.making import RECORDS, sums, write_records
 from training.config import Compute, Config, Data, Lora, Optimisation
 from training.export import Base, ExportOptions, export
@@ -35,27 +33,7 @@ from training.sft import sft
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory, converter_folder: Path) -> Iterator[Path]:
-    """A `FARE_HOME` where the converter is at hand."""
-    home = tmp_path_factory.mktemp("home")
-    place = home / "cache" / "converter" / converter_folder.name
-    place.parent.mkdir(parents=True)
-    place.symlink_to(converter_folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FARE_HOME", str(home))
-        yield home
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory, smollm2_path: Path) -> Path:
-    """A qwen3 of two layers and 3M random weights with SmolLM2's tokenizer, which the converter knows."""
-    from transformers import AutoTokenizer
-
-    tokenizer = tmp_path_factory.mktemp("tokenizer")
-    AutoTokenizer.from_pretrained(smollm2_path.parent, gguf_file=smollm2_path.name).save_pretrained(tokenizer)
-    (tokenizer / "config.json").write_text(json.dumps({"vocab_size": 49152}))
-    return checkpoints.write_qwen3(tmp_path_factory.mktemp("start") / "start", tokenizer)
+pytestmark = pytest.mark.usefixtures("converter_home")
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +61,14 @@ def _config(lora: Lora | None = None) -> Config:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, start: Path, samples: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, start_checkpoint: Path, samples: Path) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "judge"
-    sft(samples, folder, str(start), _config(), say=lambda _: None)
+    sft(samples, folder, str(start_checkpoint), _config(), say=lambda _: None)
     return folder
 
 
 def test_the_files_give_the_labels_of_the_trained_checkpoint(
-    trained: Path, start: Path, records: Path, tmp_path: Path
+    trained: Path, start_checkpoint: Path, records: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "judge.gguf"
     said: list[str] = []
@@ -115,7 +93,7 @@ def test_the_files_give_the_labels_of_the_trained_checkpoint(
     assert found == {"judge.gguf", "judge-f16.gguf", "judge.gguf.manifest.json"}, "nothing else stays"
 
     asked = [one for record in read_records(records) if (one := ask_record(record, load_task_prompt, "ab"))]
-    other = agreement(checkpoint_readings(start, output, asked), engine_readings(output, asked))
+    other = agreement(checkpoint_readings(start_checkpoint, output, asked), engine_readings(output, asked))
     with pytest.raises(ModelError, match="does not judge like"):
         see_alike("F16", other, 1.0)
 
@@ -151,21 +129,21 @@ def test_what_judges_otherwise_than_its_checkpoint_is_refused(name: str, labels:
         see_alike(name, labels, 0.1)
 
 
-def test_an_adapter_becomes_an_adapter_on_its_base(start: Path, samples: Path, records: Path, tmp_path: Path) -> None:
-    base = tmp_path / "base.gguf"
-    export(start, base, ExportOptions(type="F16"), say=lambda _: None)
+def test_an_adapter_becomes_an_adapter_on_its_base(
+    start_checkpoint: Path, start_gguf: Path, samples: Path, records: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "adapter"
-    sft(samples, folder, str(start), _config(Lora(rank=4, alpha=8)), say=lambda _: None)
+    sft(samples, folder, str(start_checkpoint), _config(Lora(rank=4, alpha=8)), say=lambda _: None)
     output = tmp_path / "adapter.gguf"
     with pytest.raises(UsageError, match="is an adapter"):
         export(folder, output, ExportOptions(), say=lambda _: None)
-    below = Base(str(base), start)
+    below = Base(str(start_gguf), start_checkpoint)
     manifest = export(folder, output, ExportOptions(), base=below, check=records, say=lambda _: None)
     assert manifest.counts["labels"]["LoRA"]["same_clear"] == manifest.counts["labels"]["LoRA"]["clear"]
     assert read_header(output).metadata["general.type"] == "adapter"
     assert embedded_prompts(output).keys() == read_prompt_texts().keys()
     with pytest.raises(UsageError, match="is no adapter"):
-        export(start, tmp_path / "x.gguf", ExportOptions(), base=below, say=lambda _: None)
+        export(start_checkpoint, tmp_path / "x.gguf", ExportOptions(), base=below, say=lambda _: None)
 
 
 def test_readings_agree_where_they_should() -> None:
