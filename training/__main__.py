@@ -7,13 +7,14 @@ import sys
 import typer
 
 from fare_cli.errors import FareError
-from training import inject
+from training import curate, inject
 
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of a verb; errors are said on stderr."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
     app.callback()(_root)
+    app.command("curate")(curate.command)
     app.command("inject")(inject.command)
     try:
         return int(app(arguments, standalone_mode=False) or 0)

@@ -81,11 +81,33 @@ def inject_calls(rows: Iterable[Row], answers: Iterable[Row], seed: int, counts:
             proven = [one for one in wrong if fault(task, one.text) is not None][:_MOST]
             if proven:
                 found.append((task, text_of(calls), proven))
+        found = _evened(family, found, seed)
         pairs = [[Pair(task.group, task.question, right, one.text) for one in wrong] for task, right, wrong in found]
         for (task, right, wrong), index in zip(found, choose(pairs, seed), strict=True):
             injections[task.group, place] = _injection(task, right, wrong[index], seed)
     order = {task.group: number for number, (task, _) in enumerate(rights)}
     return [injections[key] for key in sorted(injections, key=lambda key: (order[key[0]], key[1]))]
+
+
+_Found = tuple[ToolTask, str, list[Corruption]]
+
+
+def _evened(family: tuple[str, ...], found: list[_Found], seed: int) -> list[_Found]:
+    """As many tasks in which only one kind of the family can be as in which only the other can: a missing call, or no
+    call, makes an answer shorter, and its counterpart makes one longer."""
+    alone: dict[str, list[int]] = {kind: [] for kind in family}
+    for number, (_, _, wrong) in enumerate(found):
+        kinds = {one.kind for one in wrong}
+        if len(kinds) == 1:
+            alone[kinds.pop()].append(number)
+    if len(family) == 1 or family == ("missing parameter", "redundant parameter"):
+        return found
+    least = min(map(len, alone.values()))
+    surplus: set[int] = set()
+    for numbers in alone.values():
+        random.Random(f"{seed}/{family}").shuffle(numbers)
+        surplus.update(numbers[least:])
+    return [one for number, one in enumerate(found) if number not in surplus]
 
 
 def _bank(calls: Iterable[list[Call]]) -> Bank:

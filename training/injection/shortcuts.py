@@ -44,7 +44,7 @@ def shortcuts(pairs: Sequence[Pair], seed: int = 0) -> Shortcuts | None:
 
 
 def length_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
-    """A logistic regression on the difference of the lengths in characters and in lines."""
+    """A logistic regression on which text is longer, and by how many characters and lines."""
     import numpy as np
 
     def features(text: str) -> list[int]:
@@ -53,6 +53,7 @@ def length_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
     right = np.array([features(pair.right) for pair in pairs], float)
     wrong = np.array([features(pair.wrong) for pair in pairs], float)
     difference = right - wrong
+    difference = np.hstack([difference, np.sign(difference)])
     return _cross_validated(difference / np.maximum(difference.std(axis=0), 1e-9), pairs, seed)
 
 
