@@ -136,8 +136,9 @@ def curate(curation: Curation, folder: Path, *, force: bool = False, say: Any = 
     found = {"read": read, **card.counts(train, held_out, dropped)}
     found["dropped"] = dict(sorted((found["dropped"] | unread).items()))
     files = [train_file, *(folder / f"{name}.jsonl" for name in ("held-out", "dropped"))]
-    for path, lines in zip(files, (train, held_out, dropped), strict=True):
-        _write(path, lines)
+    _write(files[0], train)
+    _write(files[1], held_out)
+    _write(files[2], dropped)
     options = {"seed": curation.seed} | curation.options()
     options |= {"against": ", ".join(path.name for path in curation.against) or "nothing"}
     options["sources"] = ", ".join(source.name for source in curation.sources)
@@ -179,7 +180,7 @@ def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[li
     kept, more = capped(kept, curation.caps or {}, curation.seed)
     dropped += more
     clusters = question_clusters([entry.question for entry in kept])
-    sides = []
+    sides: list[list[Entry]] = []
     for side in split(kept, clusters, curation.held_out, curation.seed):
         balanced, more = label_balanced(side, curation.seed)
         dropped += more

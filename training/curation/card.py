@@ -32,9 +32,7 @@ def _side(entries: Sequence[Entry]) -> dict[str, Any]:
             for task, found in tasks.items()
             if found
         },
-        "licences": {
-            source: licence for source, licence in sorted({(entry.source, entry.licence) for entry in entries})
-        },
+        "licences": dict(sorted({(entry.source, entry.licence) for entry in entries})),
     }
 
 
