@@ -22,7 +22,11 @@ def rank(seed: int, text: str) -> float:
 
 def ranked(entries: Sequence[Entry], seed: int) -> list[Entry]:
     """The entries in an order that seed and contents decide."""
-    return sorted(entries, key=lambda entry: (rank(seed, entry.task + entry.record.content_id()), entry.record.id))
+
+    def key(entry: Entry) -> tuple[float, str, str]:
+        return rank(seed, entry.task + entry.record.content_id()), entry.source, entry.record.id
+
+    return sorted(entries, key=key)
 
 
 def capped(entries: Sequence[Entry], caps: Mapping[str, int], seed: int) -> tuple[list[Entry], list[Dropped]]:

@@ -10,7 +10,9 @@ from training.curation.entry import Dropped, Entry
 THRESHOLD = 0.8
 """Jaccard similarity of the sets of word triples from which on two texts are near-duplicates: that of the C4 and
 The Pile clean-ups."""
-_PERMUTATIONS = 64
+_PERMUTATIONS = 128
+_WEIGHTS = (0.1, 0.9)
+"""Of false candidates, which the exact similarity sorts out again, against missed ones."""
 _SHINGLE = 3
 
 
@@ -104,7 +106,7 @@ def similar(texts: Sequence[str], kinds: Sequence[str] | None = None) -> list[li
     for number, text in enumerate(texts):
         kind = kinds[number] if kinds else ""
         if kind not in indices:
-            indices[kind] = MinHashLSH(threshold=THRESHOLD, num_perm=_PERMUTATIONS)
+            indices[kind] = MinHashLSH(threshold=THRESHOLD, num_perm=_PERMUTATIONS, weights=_WEIGHTS)
         sketch = _sketch(text)
         candidates = sorted(indices[kind].query(sketch))
         found.append([other for other in candidates if jaccard(text, texts[other]) >= THRESHOLD])

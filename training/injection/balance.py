@@ -46,11 +46,15 @@ def _features(candidates: Sequence[Sequence[Pair]]) -> tuple[Any, Any]:
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.preprocessing import MaxAbsScaler
 
-    # The constant keeps the matrix from being empty where no pair differs in form (two steps swapped).
-    rows = [[{"constant": 1.0} | _difference(pair) for pair in pairs] for pairs in candidates]
+    # A column of zeros keeps the matrix from being empty where no pair differs in form (two steps swapped).
+    rows = [[{"form: none": 0.0} | _difference(pair) for pair in pairs] for pairs in candidates]
     seen = Counter(name for found in rows for name in {name for row in found for name in row})
     least = max(2.0, _LEAST_QUESTIONS * len(rows))
-    kept = [{name: value for name, value in row.items() if seen[name] >= least} for found in rows for row in found]
+    kept = [
+        {name: value for name, value in row.items() if seen[name] >= least or not value}
+        for found in rows
+        for row in found
+    ]
     starts = np.cumsum([0, *(len(found) for found in rows)])[:-1]
     return MaxAbsScaler().fit_transform(DictVectorizer().fit_transform(kept)), starts
 
