@@ -98,7 +98,7 @@ def _quantity(solution: Solution, frequencies: Frequencies, rng: random.Random) 
         if shown is None:
             continue
         earlier = [
-            replace(number, source=number.source)
+            number
             for before in solution.steps[:index]
             if before.result is not None and isinstance(number := before.tokens[before.result], Number)
         ]
@@ -145,7 +145,12 @@ def _changed(step: Step, tokens: dict[int, Tokens], formula: dict[int, Tokens]) 
     """The step with tokens before its result replaced, each by any number of them."""
     assert step.result is not None
     longer = sum(len(new) - 1 for new in tokens.values())
-    return Step(_replaced(step.tokens, tokens), _replaced(step.formula, formula), step.result + longer)
+    return replace(
+        step,
+        tokens=_replaced(step.tokens, tokens),
+        formula=_replaced(step.formula, formula),
+        result=step.result + longer,
+    )
 
 
 def _replaced(tokens: Tokens, changes: dict[int, Tokens]) -> Tokens:

@@ -40,11 +40,14 @@ Tokens = tuple[Token, ...]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of a solution. A step that calculates has `formula` and the index of its result among `tokens`."""
+    """A line of a solution. A step that calculates has `formula` and the index of its result among `tokens`. It is
+    `ambiguous` where it names a number before that is the result or one of the question: then nobody can tell whether a
+    change of the one is a change of the other."""
 
     tokens: Tokens
     formula: Tokens = ()
     result: int | None = None
+    ambiguous: bool = False
 
     @property
     def text(self) -> str:
@@ -136,12 +139,15 @@ def _step(line: str, index: int, earlier: Sequence[Step], given: Set[Fraction]) 
     before = list(_linked(line[: mark.start()], earlier))
     places = [place for place, token in enumerate(before) if isinstance(token, Number)]
     operands = sum(isinstance(token, Number) for token in formula)
+    ambiguous = False
     for place in places[: len(places) - operands]:
         # "He eats 48 pieces because 32 + 16 = 48": the result, said before it is calculated.
         number = before[place]
-        if isinstance(number, Number) and number.value == result.value and number.value not in given:
+        if isinstance(number, Number) and number.value == result.value:
+            ambiguous = ambiguous or number.value in given
             before[place] = replace(number, source=index)
-    return Step((*before, result, *_linked(line[shown.end() :], earlier, {index: result.value})), formula, len(before))
+    after = _linked(line[shown.end() :], earlier, {index: result.value})
+    return Step((*before, result, *after), formula, len(before), ambiguous)
 
 
 def _linked(text: str, earlier: Sequence[Step], own: Mapping[int, Fraction] | None = None) -> Tokens:
@@ -182,7 +188,8 @@ def _value(node: ast.expr, numbers: Sequence[Fraction]) -> Fraction:
 
 def run_on(solution: Solution, changed: Mapping[int, Step], results: Mapping[int, Fraction]) -> Solution:
     """The solution with the steps of `changed` in place of its own and the results of `results` as they are, and all
-    that follows computed from them. Raises Unusable where a number cannot be written as its predecessor was."""
+    that follows computed from them. Raises Unusable where a number cannot be written as its predecessor was, or the
+    result of an ambiguous step changes."""
     values: dict[int, Fraction] = {}
     steps: list[Step] = []
     for index, original in enumerate(solution.steps):
@@ -190,6 +197,8 @@ def run_on(solution: Solution, changed: Mapping[int, Step], results: Mapping[int
         formula = _rewritten(step.formula, values)
         if step.result is not None:
             value = results[index] if index in results else evaluate(formula)
+            if value != original.value and original.ambiguous:
+                raise Unusable("a number that may be the result or one of the question")
             if value != original.value:
                 values[index] = value
         steps.append(replace(step, tokens=_rewritten(step.tokens, values), formula=formula))

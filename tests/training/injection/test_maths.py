@@ -16,7 +16,7 @@ from training.injection.gsm8k import FAMILIES, inject_maths
 from training.injection.item import Injection
 from training.injection.maths import KINDS
 from training.injection.shortcuts import Pair, shortcuts
-from training.injection.solution import Unusable, parse_solution, written
+from training.injection.solution import Unusable, parse_solution, run_on, written
 
 ROWS = Path(__file__).parent.parent / "fixtures" / "gsm8k.jsonl"
 _SHOWN = re.compile(r"(\d[\d.,]*) ?([-+*/]) ?(\d[\d.,]*) ?= ?\$?(\d[\d.,]*\d|\d)")
@@ -90,6 +90,16 @@ def test_a_changed_value_runs_on_through_the_steps_that_use_it() -> None:
         "She has 26 pins because 48/2 = 26.",
         "The 26 pins and 48 clips are 48+26 = 74.",
     )
+
+
+def test_a_result_that_may_be_a_number_of_the_question_is_not_changed() -> None:
+    """Else "He shovels 5 driveways because 35/7 = 6" would tell the error without any thought."""
+    solution = parse_solution(
+        "He has $35 to earn at $7 a driveway and gets an allowance of $5. How many?",
+        "He shovels 5 driveways because 35/7 = <<35/7=5>>5.\n#### 5",
+    )
+    with pytest.raises(Unusable):
+        run_on(solution, {}, {0: Fraction(6)})
 
 
 def test_no_mark_is_left_in_either_text(injections: list[Injection]) -> None:
