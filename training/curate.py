@@ -141,12 +141,21 @@ def curate(curation: Curation, folder: Path, *, force: bool = False, say: Any = 
     _write(files[2], dropped)
     options = {"seed": curation.seed} | curation.options()
     options |= {"against": ", ".join(path.name for path in curation.against) or "nothing"}
-    options["sources"] = ", ".join(source.name for source in curation.sources)
+    options |= {
+        "sources": ", ".join(source.name for source in curation.sources),
+        "never": ", ".join(curation.never),
+        "mix": _assignments(curation.mix) if curation.mix else "all",
+        "caps": _assignments(curation.caps) if curation.caps else "none",
+    }
     text = card.card_text(folder.name, found, options, package_versions(_PACKAGES))
     write_whole(folder / "card.md", text, "data card")
     work.write_manifest([*files, folder / "card.md"], found, seconds=time.monotonic() - started, packages=_PACKAGES)
     say(f"{folder}: {len(train)} records to train on, {len(held_out)} held out, {len(dropped)} dropped", err=True)
     return found
+
+
+def _assignments(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name or 'each source'} {value:g}" for name, value in values.items())
 
 
 def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, int]]:
