@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from training.__main__ import run
+from tests.training.running import verb
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -49,7 +49,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def test_a_set_is_made_with_everything_said_about_it(tmp_path: Path, source: Path) -> None:
     test = _write(tmp_path / "test.jsonl", [_records(1)[0]])
     out = tmp_path / "set"
-    assert run(["curate", str(source), "-o", str(out), "--held-out", "0.2", "--against", str(test)]) == 0
+    assert verb("curate", str(source), "-o", str(out), "--held-out", "0.2", "--against", str(test)) == 0
     train, held_out, dropped = (_read(out / f"{name}.jsonl") for name in ("train", "held-out", "dropped"))
     assert {row["question"] for row in train}.isdisjoint({row["question"] for row in held_out})
     assert len(train) > len(held_out) > 0
@@ -83,7 +83,7 @@ def test_what_must_not_be_trained_on_and_what_cannot_be_meant_is_refused(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     named = [argument.replace("FILE", str(source)).replace("FOLDER", str(tmp_path)) for argument in arguments]
-    assert run(["curate", *named, "-o", str(tmp_path / "set")]) == 2
+    assert verb("curate", *named, "-o", str(tmp_path / "set")) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "set" / "train.jsonl").exists()
 
@@ -100,7 +100,7 @@ def test_a_bad_record_is_named_by_file_line_and_field(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], row: dict[str, Any], said: str
 ) -> None:
     _write(source, [*_records(1)[:2], row])
-    assert run(["curate", str(source), "-o", str(tmp_path / "set")]) == 2
+    assert verb("curate", str(source), "-o", str(tmp_path / "set")) == 2
     error = capsys.readouterr().err
     assert f"{source}, line 3: " in error
     assert said in error
@@ -111,7 +111,7 @@ def test_records_without_a_label_that_a_judge_can_give_are_counted(tmp_path: Pat
     score = {"question": "?", "answer": "x", "rubric": "good?", "gold": 2.5}
     _write(source, [*_records(20), pair, score, {"question": "?", "answer": "x"}])
     out = tmp_path / "set"
-    assert run(["curate", str(source), "-o", str(out), "--mix", "all", "--held-out", "0"]) == 0
+    assert verb("curate", str(source), "-o", str(out), "--mix", "all", "--held-out", "0") == 0
     dropped = json.loads((out / "train.jsonl.manifest.json").read_text())["counts"]["dropped"]
     assert [dropped[name] for name in dropped if name.startswith(("a tie", "a fractional", "no gold"))] == [1, 1, 1]
 
@@ -121,13 +121,13 @@ def test_a_finished_set_is_left_alone_and_another_one_is_not_written_over_it(
 ) -> None:
     out = tmp_path / "set"
     command = ["curate", str(source), "-o", str(out)]
-    assert run(command) == 0
+    assert verb(*command) == 0
     before = (out / "train.jsonl").stat().st_mtime_ns
-    assert run(command) == 0
+    assert verb(*command) == 0
     assert "finished already" in capsys.readouterr().err
     assert (out / "train.jsonl").stat().st_mtime_ns == before
-    assert run([*command, "--seed", "1"]) == 2
-    assert run([*command, "--seed", "1", "--force"]) == 0
+    assert verb(*command, "--seed", "1") == 2
+    assert verb(*command, "--seed", "1", "--force") == 0
 
 
 def kill_in_the_middle(arguments: list[str], until: Any, *, limit_s: float = 60.0) -> bool:
@@ -152,11 +152,11 @@ def kill_in_the_middle(arguments: list[str], until: Any, *, limit_s: float = 60.
 def test_a_kill_in_the_middle_costs_nothing_but_time(tmp_path: Path) -> None:
     source = _write(tmp_path / "own.jsonl", _records(400))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(["curate", str(source), "-o", str(whole)]) == 0
+    assert verb("curate", str(source), "-o", str(whole)) == 0
     begun = broken / "train.jsonl.unfinished"
     assert kill_in_the_middle(["curate", str(source), "-o", str(broken)], begun.exists)
     assert not (broken / "train.jsonl").exists()
-    assert run(["curate", str(source), "-o", str(broken)]) == 0
+    assert verb("curate", str(source), "-o", str(broken)) == 0
     for name in ("train.jsonl", "held-out.jsonl", "dropped.jsonl"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes()
     assert not begun.exists()

@@ -11,7 +11,7 @@ import pytest
 
 from fare_cli import records
 from tests.training.curation.test_curate import kill_in_the_middle
-from training.__main__ import run
+from tests.training.running import verb
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ALL = [
@@ -23,7 +23,7 @@ ALL = [
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("inject") / "out.jsonl"
-    assert run(["inject", *ALL, "-o", str(path)]) == 0
+    assert verb("inject", *ALL, "-o", str(path)) == 0
     return path
 
 
@@ -81,7 +81,7 @@ def test_the_manifest_tells_how_far_form_gives_the_label_away(output: Path) -> N
 
 
 def test_the_report_is_printed_for_a_finished_file_too(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inject", *ALL, "-o", str(output), "--report"]) == 0
+    assert verb("inject", *ALL, "-o", str(output), "--report") == 0
     said = capsys.readouterr()
     assert "finished already" in said.err
     assert "maths: all" in said.out
@@ -96,7 +96,7 @@ def test_a_kill_loses_at_most_the_piece_in_work(tmp_path: Path, output: Path) ->
     assert not broken.exists()
     kept = [line for line in pieces.read_bytes().splitlines() if b'"code/' in line]
     assert len(kept) >= 2
-    assert run(["inject", *ALL, "-o", str(broken)]) == 0
+    assert verb("inject", *ALL, "-o", str(broken)) == 0
     assert broken.read_bytes() == output.read_bytes()
     assert not pieces.exists()
 
@@ -113,6 +113,6 @@ def test_a_kill_loses_at_most_the_piece_in_work(tmp_path: Path, output: Path) ->
 def test_what_cannot_be_used_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    assert run(["inject", *arguments, "-o", str(tmp_path / "out.jsonl")]) == 2
+    assert verb("inject", *arguments, "-o", str(tmp_path / "out.jsonl")) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out.jsonl").exists()
