@@ -100,8 +100,6 @@ def _evened(family: tuple[str, ...], found: list[_Found], seed: int) -> list[_Fo
         kinds = {one.kind for one in wrong}
         if len(kinds) == 1:
             alone[kinds.pop()].append(number)
-    if len(family) == 1 or family == ("missing parameter", "redundant parameter"):
-        return found
     least = min(map(len, alone.values()))
     surplus: set[int] = set()
     for numbers in alone.values():

@@ -36,15 +36,14 @@ def mutants(source: str) -> Iterator[Mutant]:
     plain = ast.unparse(tree)
     seen = {plain}
     for number, node in enumerate(ast.walk(tree)):
-        for kind, change in enumerate(_changes(node)):
+        for which in range(len(_changes(node))):
             changed = copy.deepcopy(tree)
             target = next(found for place, found in enumerate(ast.walk(changed)) if place == number)
-            name, old, new = list(_changes(target))[kind]()
+            kind, old, new = _changes(target)[which]()
             text = ast.unparse(ast.fix_missing_locations(changed))
-            del change
             if text not in seen:
                 seen.add(text)
-                yield Mutant(name, text, old, new, _first_difference(plain, text))
+                yield Mutant(kind, text, old, new, _first_difference(plain, text))
 
 
 def _first_difference(before: str, after: str) -> int:
