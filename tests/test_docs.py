@@ -143,3 +143,26 @@ def test_shell_blocks_can_be_read_by_a_shell() -> None:
     for page in PAGES:
         for block in re.findall(r"```(?:console|sh|bash)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
             shlex.split(block, comments=True)
+
+
+def test_the_table_of_importers_is_that_of_the_program() -> None:
+    from scripts import importer_docs
+
+    assert importer_docs.PAGE.read_text(encoding="utf-8") == importer_docs.page(), (
+        "run: python scripts/importer_docs.py"
+    )
+    assert all(f"| `{name}` |" in importer_docs.page() for name in importer_docs.IMPORTERS)
+
+
+def test_the_recipe_of_the_docs_makes_records(tmp_path: Path) -> None:
+    from fare_cli.importers.convert import Conversion
+    from fare_cli.importers.recipe import read_recipe
+
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "clarity.toml").write_text(recipe)
+    row = '{"prompt": "Why?", "response": {"text": "So."}, "rating": "good", "status": "%s"}\n'
+    (tmp_path / "ratings.jsonl").write_text(row % "ok" + row % "timeout")
+    conversion = Conversion(read_recipe(tmp_path / "clarity.toml").importer(), [str(tmp_path / "ratings.jsonl")])
+    assert len(list(conversion.lines())) == 1
+    assert (dict(conversion.gold), dict(conversion.skipped)) == ({"3": 1}, {"status is timeout": 1})

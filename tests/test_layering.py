@@ -43,8 +43,8 @@ _MAY_IMPORT = {
     "meta": {"errors"},
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
-    # Published files are opened and read like inputs.
-    "importers": _WAIST | _RECORDS | {"run.lines"},
+    # Published files are opened and read like inputs, records written and named like those of a run.
+    "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
@@ -162,6 +162,10 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        (
+            "data convert --help",
+            {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "scipy", "sklearn"},
+        ),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

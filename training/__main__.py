@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
+from training import curate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -228,7 +229,14 @@ def loop(
     _tell(loops.loop(records, output, model, described, options, cold_start=cold_start, say=say, force=force))
 
 
-_VERBS: dict[str, Callable[..., None]] = {"rollout": rollout, "sft": sft, "export": export, "loop": loop}
+_VERBS: dict[str, Callable[..., int | None]] = {
+    "curate": curate.command,
+    "inject": inject.command,
+    "rollout": rollout,
+    "sft": sft,
+    "export": export,
+    "loop": loop,
+}
 
 
 def build_app() -> Any:
@@ -241,5 +249,10 @@ def build_app() -> Any:
     return typer.main.get_command(app)
 
 
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a verb (default: that of the process's arguments). Everything is already said on stderr."""
+    return run_app(build_app, PROGRAM, arguments)
+
+
 if __name__ == "__main__":
-    main(lambda: run_app(build_app, PROGRAM))
+    main(run)

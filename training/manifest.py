@@ -103,14 +103,15 @@ class Plan:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def begin(self, output: Path, *, force: bool = False) -> bool:
-        """Whether there is work to do; False where `output` is there, whole and made by this very plan.
+        """Whether there is work to do; False where `output` is there, whole and made by this very plan, unless `force`
+        wants it made again.
 
         From here on until `write_manifest`, whatever lies at `output` counts as this plan's half-made work, so that the
         same command goes on after a kill. Raises InputError where something else lies there and `force` is not given.
         """
         manifest = read_manifest(output)
         same = manifest is not None and _plan_of(manifest).fingerprint == self.fingerprint
-        if manifest is not None and same and _is_whole(manifest, output):
+        if manifest is not None and same and not force and _is_whole(manifest, output):
             return False
         if output.exists() and not force and not self._was_begun(output):
             how = "was changed since it was made" if same else "is there and was made by something else"

@@ -35,7 +35,7 @@ def input_plan(task: str, options: JudgeOptions) -> InputPlan:
         )
     if texts and options.map:
         raise UsageError("--map is for JSONL files, not for text files")
-    field_map = _field_map(options.map)
+    field_map = parse_field_map(options.map)
     check_field_map(task, field_map)
     return InputPlan(
         task=task,
@@ -47,7 +47,8 @@ def input_plan(task: str, options: JudgeOptions) -> InputPlan:
     )
 
 
-def _field_map(pairs: list[str]) -> dict[str, str]:
+def parse_field_map(pairs: list[str]) -> dict[str, str]:
+    """What `--map FIELD=PATH`, repeated, says."""
     field_map = {}
     for pair in pairs:
         field, equals, path = pair.partition("=")

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from fare_cli.importers.row import Row
-from fare_cli.records import TaskName
+from fare_cli.records import Split, TaskName
 
 IndexBase = Literal[0, 1]
 
 
 class Made(NamedTuple):
-    """A record as JSON values, not yet checked, and the row it was made of."""
+    """A record as JSON values, not yet checked, and the row it was made of; `split` cuts its `answer` into steps."""
 
     row: Row
     record: Mapping[str, Any]
+    split: Split | None = None
 
 
 class Skipped(NamedTuple):

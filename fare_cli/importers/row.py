@@ -26,6 +26,8 @@ class Row:
     file: str
     line: int
     values: Mapping[str, Any]
+    within: str = ""
+    """Path of an object inside the row, with its last dot, where this is a `part`."""
 
     def has(self, path: str) -> bool:
         """Whether the field is there; null is."""
@@ -62,6 +64,10 @@ class Row:
         value = self.value(path)
         return value if isinstance(value, Mapping) else self.refuse(path, f"is {what(value)}, not an object")
 
+    def part(self, path: str) -> Row:
+        """The object at `path` as a row of its own, whose fields are reported with their whole path."""
+        return Row(self.file, self.line, self.object(path), f"{self.within}{path}.")
+
     def whole(self, path: str) -> int:
         """A whole number, also where the file writes it as text."""
         value = self.value(path)
@@ -96,7 +102,7 @@ class Row:
 
     def refuse(self, path: str, message: str) -> NoReturn:
         """Raises InputError for a field; `message` goes on where its name ends."""
-        raise InputError(f"{self.file}, line {self.line}: `{path}` {message}")
+        raise InputError(f"{self.file}, line {self.line}: `{self.within}{path}` {message}")
 
     def _find(self, path: str) -> Any:
         if path in self.values:

@@ -21,11 +21,12 @@ from fare_cli.run.files import disk_fault
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF8_BOM = b"\xef\xbb\xbf"
+UTF8_BOM = b"\xef\xbb\xbf"
+PARQUET_MAGIC = b"PAR1"
 _FOREIGN_STARTS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
-    b"PAR1": "a Parquet file",
+    PARQUET_MAGIC: "a Parquet file",
     b"PK\x03\x04": "a zip archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"BZh": "a bzip2 archive",
@@ -160,7 +161,21 @@ def read_lines(
 
 @contextlib.contextmanager
 def open_input(name: str, digest: InputDigest) -> Iterator[Unpacked]:
-    """A reader of the unpacked bytes without byte order mark; gzip is seen by its first bytes, whatever the name."""
+    """A reader of the unpacked text without byte order mark; raises InputError where it cannot be JSONL."""
+    with open_unpacked(name, digest) as (opened, start):
+        if what := foreign_kind(start):
+            raise InputError(f"{name} is {what}, not JSONL", "give UTF-8 text with one JSON object a line")
+        if start.startswith(UTF8_BOM):
+            opened.read(len(UTF8_BOM))
+        yield opened
+
+
+@contextlib.contextmanager
+def open_unpacked(name: str, digest: InputDigest) -> Iterator[tuple[Unpacked, bytes]]:
+    """A reader of the unpacked bytes, whatever they are, and the first of them, which stay to be read.
+
+    gzip is seen by its first bytes, whatever the name.
+    """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_damage_reported(name))
         raw = _open_raw(name)
@@ -175,12 +190,12 @@ def open_input(name: str, digest: InputDigest) -> Iterator[Unpacked]:
             # Unbuffered above: a buffer that fills itself would lose what comes before a damage.
             opened = unpacking
             start = opened.peek(8)[:8]
-        for magic, what in _FOREIGN_STARTS.items():
-            if start.startswith(magic):
-                raise InputError(f"{name} is {what}, not JSONL", "give UTF-8 text with one JSON object a line")
-        if start.startswith(_UTF8_BOM):
-            opened.read(len(_UTF8_BOM))
-        yield opened
+        yield opened, start
+
+
+def foreign_kind(start: bytes) -> str | None:
+    """What a file is that starts so, where that is no UTF-8 text."""
+    return next((what for magic, what in _FOREIGN_STARTS.items() if start.startswith(magic)), None)
 
 
 def _open_raw(name: str) -> IO[bytes]:
@@ -290,7 +305,7 @@ class ShuffledLines:
     def _index(self, name: str, digest: InputDigest) -> IO[bytes]:
         plain = is_plain_file(name)
         copy: IO[bytes] = Path(name).open("rb") if plain else tempfile.TemporaryFile()  # noqa: SIM115
-        mark = len(_UTF8_BOM) if plain and copy.read(len(_UTF8_BOM)) == _UTF8_BOM else 0
+        mark = len(UTF8_BOM) if plain and copy.read(len(UTF8_BOM)) == UTF8_BOM else 0
         with open_input(name, digest) as source:
             read = source.read1 if plain else _copying(source, copy)
             for piece in split_lines(read, self._max_line_bytes, mark):

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from fare_cli.cli.main import run_app
 from fare_cli.records import parse
 from tests.training.making import PAIR, VERIFY, sums, write_records
-from training.__main__ import PROGRAM, build_app
+from tests.training.running import verb
 from training.config import Compute, Config, Data, Optimisation
 from training.loop import LoopOptions, batch_of, loop, split
 from training.manifest import read_manifest
@@ -92,7 +91,7 @@ def test_a_dry_run_says_what_a_loop_takes(start_gguf: Path, tmp_path: Path, caps
     records = write_records(tmp_path / "records.jsonl", [*sums(20), {**PAIR, "gold": "tie"}])
     config = Path(__file__).parents[2] / "training" / "configs" / "smoke.toml"
     command = ["loop", str(records), "-o", str(tmp_path / "loop"), "--model", str(start_gguf), "--config", str(config)]
-    assert run_app(build_app, PROGRAM, [*command, "--max-tokens", "50", "--dry-run"]) == 0
+    assert verb(*command, "--max-tokens", "50", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "21 records, 1 of them without one right label"
     first, second = [line for line in lines if line.startswith("iteration")]

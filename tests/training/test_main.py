@@ -10,19 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from fare_cli.cli.main import run_app
 from tests.training.making import PAIR, write_records
-from training.__main__ import PROGRAM, build_app
+from tests.training.running import verb
+from training.__main__ import build_app
 
 ROOT = Path(__file__).parents[2]
 VERBS = sorted(build_app().commands)
 
 
-def _run(*arguments: str) -> int:
-    return run_app(build_app, PROGRAM, arguments)
-
-
-@pytest.mark.parametrize("arguments", ["--help", *(f"{verb} --help" for verb in VERBS)])
+@pytest.mark.parametrize("arguments", ["--help", *(f"{name} --help" for name in VERBS)])
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     program = (
         "import sys; from fare_cli.cli.main import run_app; from training.__main__ import build_app;"
@@ -51,15 +47,15 @@ def test_errors_are_said_and_have_their_codes(
     config.write_text('about = "x"\n[optimisation]\nlerning_rate = 1\n')
     samples = tmp_path / "samples.jsonl"
     samples.write_text("{}\n")
-    assert _run("sft", str(samples), "-o", str(tmp_path / "o"), "--model", "x", "--config", str(config)) == 2
+    assert verb("sft", str(samples), "-o", str(tmp_path / "o"), "--model", "x", "--config", str(config)) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith(f"error: {config}: unknown key optimisation.lerning_rate")
     assert said[1] == "hint: did you mean learning_rate?"
     records = write_records(tmp_path / "records.jsonl", [{**PAIR, "gold": "C"}])
     model = str(smollm2_path)
-    assert _run("rollout", str(records), "-o", str(tmp_path / "s.jsonl"), "--model", model, "--from-critiques") == 3
+    assert verb("rollout", str(records), "-o", str(tmp_path / "s.jsonl"), "--model", model, "--from-critiques") == 3
     assert "records.jsonl, line 1" in capsys.readouterr().err
-    assert _run("nothing") == 2
+    assert verb("nothing") == 2
 
 
 def test_a_missing_package_is_said_by_name(
@@ -68,7 +64,7 @@ def test_a_missing_package_is_said_by_name(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "trl" else find(name, *rest))
     config = ROOT / "training" / "configs" / "smoke.toml"
-    code = _run("sft", str(tmp_path / "s.jsonl"), "-o", str(tmp_path / "o"), "--model", "x", "--config", str(config))
+    code = verb("sft", str(tmp_path / "s.jsonl"), "-o", str(tmp_path / "o"), "--model", "x", "--config", str(config))
     assert code == 5
     assert capsys.readouterr().err.splitlines() == [
         "error: training needs packages that are not installed: trl",
