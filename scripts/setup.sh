@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv ready to use: Python packages, the engine built for this CPU, the small model. Safe to run again.
-# `setup.sh tests` also brings what only the tests need: torch, transformers, and llama.cpp's converter.
+# `setup.sh tests` also brings what only the tests need: torch, transformers, trl, and llama.cpp's converter.
 # PYTHON=/path/to/python chooses the interpreter; CMAKE_ARGS is passed on to the engine's build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,10 +45,10 @@ is_new_enough .venv/bin/python || fail ".venv has no working Python 3.11 or newe
 
 # Judging needs fare alone; `setup.sh tests` brings what the tests need, too. Packages are installed again only when what
 # they are made from has changed.
-if [ "${1:-}" = tests ]; then extras='[dev,convert]'; else extras=''; fi
+if [ "${1:-}" = tests ]; then extras='[dev,train]'; else extras=''; fi
 wanted="$(.venv/bin/python -c 'import hashlib, sys; print(sys.version, hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
 installed="$([ ! -x .venv/bin/fare ] || cat .venv/fare-packages 2>/dev/null || true)"
-if [ "$installed" != "$wanted [dev,convert]" ] && [ "$installed" != "$wanted $extras" ]; then
+if [ "$installed" != "$wanted [dev,train]" ] && [ "$installed" != "$wanted $extras" ]; then
     echo "installing fare and its packages" >&2
     pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
     if [ -n "$extras" ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then

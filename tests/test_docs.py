@@ -15,6 +15,7 @@ import pytest
 from fare_cli.cli.main import build_app
 from fare_cli.cli.options import SETTING_NAMES, JudgeOptions
 from tests.cli.conftest import ROOT, environment
+from training.__main__ import build_app as build_training
 
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - {ROOT / "docs" / "cli.md"})
 APP = build_app()
@@ -42,7 +43,8 @@ _OF_SCRIPTS = {
     for script in ROOT.glob("benchmarks/*.py")
     for option in re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", script.read_text(encoding="utf-8"))
 }
-ALL_OPTIONS = _OF_PIP.union(_OF_SCRIPTS, *OPTIONS.values())
+_OF_TRAINING = {o for _, c in leaves(build_training()) for p in c.params for o in (*p.opts, *p.secondary_opts)}
+ALL_OPTIONS = _OF_PIP.union(_OF_SCRIPTS, _OF_TRAINING, *OPTIONS.values())
 
 
 def code_in(text: str) -> Iterator[str]:

@@ -57,7 +57,7 @@ def embed_prompts(
     options: dict[str, Any] = {}
     if not remove:
         texts = _checked(prompt_set(prompts) if prompts else own_prompt_texts(source))
-        options = _joined_decoding(source, _decoding(decoding or []))
+        options = _joined_decoding(source, decoding_options(decoding or []))
         if not texts and not options:
             raise UsageError(
                 f"{model} brings no prompts of its own", "name some with --prompts, or a --decoding option"
@@ -106,7 +106,7 @@ def _checked(texts: PromptTexts) -> PromptTexts:
     return texts
 
 
-def _decoding(pairs: list[str]) -> dict[str, Any]:
+def decoding_options(pairs: list[str]) -> dict[str, Any]:
     """`max_tokens=4096` as JSON gives it; what is no JSON is text (`mode=direct`)."""
     options: dict[str, Any] = {}
     for pair in pairs:

@@ -22,7 +22,7 @@ from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 # Typer carries its own copy of click from 0.20 on, and used the installed one before; this is the right class in both.
@@ -53,7 +53,7 @@ class _Interrupted(Exception):
         self.code = code
 
 
-class _Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """A group that lists its commands in the order of a user's work and shows its help when called alone."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -94,14 +94,14 @@ def _root(
 
 def build_app() -> Any:
     """The whole tree of commands as one click command."""
-    app = typer.Typer(cls=_Group, callback=_root, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(cls=CommandGroup, callback=_root, add_completion=False, rich_markup_mode=None)
     for name, group in (
         ("judge", judge.judge_app),
         ("prompts", prompts.prompts_app),
         ("data", data.data_app),
         ("models", models.models_app),
     ):
-        app.add_typer(group, name=name, cls=_Group)
+        app.add_typer(group, name=name, cls=CommandGroup)
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
@@ -111,9 +111,14 @@ def build_app() -> Any:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `fare ARGUMENTS` (default: those of the process). Everything is already said on stderr."""
+    return run_app(build_app, "fare", arguments)
+
+
+def run_app(build: Callable[[], Any], program: str, arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a program whose commands `build` makes; errors end it as they end `fare`."""
     try:
-        code = build_app().main(
-            args=None if arguments is None else list(arguments), prog_name="fare", standalone_mode=False
+        code = build().main(
+            args=None if arguments is None else list(arguments), prog_name=program, standalone_mode=False
         )
         sys.stdout.flush()
     except FareError as error:
@@ -139,8 +144,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def main() -> NoReturn:
-    """Runs `fare` and ends the process with its exit code."""
+def main(run: Callable[[], int] = run) -> NoReturn:
+    """Runs `fare`, or another program, and ends the process with its exit code."""
     _prepare_streams()
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)

@@ -94,6 +94,7 @@ SYMBOLS = (
     "llama_token_to_piece",
     "llama_tokenize",
     "llama_vocab_bos",
+    "llama_vocab_eos",
     "llama_vocab_get_add_bos",
     "llama_vocab_get_attr",
     "llama_vocab_is_eog",
@@ -196,16 +197,24 @@ class DecodeError(Exception):
 class Model:
     """Loaded weights with their vocabulary. Close it; contexts must be closed before.
 
-    `use_extra_bufts=False` turns the repacked CPU kernels off (and AMX with them). Raises ModelError.
+    `use_extra_bufts=False` turns the repacked CPU kernels off (and AMX with them). With `vocabulary_only` no weights
+    are loaded: it tokenises, and cannot decode. Raises ModelError.
     """
 
     def __init__(
-        self, path: Path, *, gpu_layers: int = -1, gpu_split: GpuSplit = "layer", use_extra_bufts: bool = True
+        self,
+        path: Path,
+        *,
+        gpu_layers: int = -1,
+        gpu_split: GpuSplit = "layer",
+        use_extra_bufts: bool = True,
+        vocabulary_only: bool = False,
     ) -> None:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.split_mode = _SPLITS[gpu_split]
         params.use_extra_bufts = use_extra_bufts
+        params.vocab_only = vocabulary_only
         _complaints.clear()
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
@@ -215,6 +224,7 @@ class Model:
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self.add_bos: bool = bool(llama_cpp.llama_vocab_get_add_bos(self._vocab))
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
+        self.eos: int = llama_cpp.llama_vocab_eos(self._vocab)
         self.context_train: int = llama_cpp.llama_model_n_ctx_train(self._model)
         self._adapters: list[Any] = []
         self.ends_turns = True

@@ -124,6 +124,19 @@ class ChatTemplate:
     def special_token(self, text: str) -> int | None:
         return self._special.get(text)
 
+    def turn_end(self) -> int:
+        """The token behind an assistant's message, by which its turn is over: what a model is trained to end with.
+
+        It is the first special token that the template writes there, else the vocabulary's end of sequence. Raises
+        ModelError where neither ends a turn for llama.cpp.
+        """
+        roles = ("user", "assistant") if self.folds_system else ("system", "user", "assistant")
+        behind = str((self._render(roles, None, open_turn=False) or [""])[-1])
+        written = next((self._special[text] for text in self._parts(behind) if text in self._special), self._model.eos)
+        if written < 0 or not self._model.is_end(written):
+            raise ModelError(f"{self._model.path}: its chat template does not end an assistant's turn with a token")
+        return written
+
     def show(self, tokens: Sequence[int]) -> str:
         """The ids as text for people, special tokens marked like `⟦<|im_end|>⟧`."""
         names = {token: text for text, token in self._special.items()}
@@ -191,8 +204,11 @@ class ChatTemplate:
             return "" if _opens_thinking(frame) else f"{THINK}\n"
         return f"\n{THINK_END}\n\n" if self.reasoning and _opens_thinking(frame) else ""
 
-    def _render(self, roles: tuple[str, ...], effort: Effort | None) -> list[str | int] | None:
-        """The template's own text around the texts, in the form of `_frame`. None if it refuses."""
+    def _render(
+        self, roles: tuple[str, ...], effort: Effort | None, *, open_turn: bool = True
+    ) -> list[str | int] | None:
+        """The template's own text around the texts, in the form of `_frame`, with the assistant's turn opened behind
+        them or not. None if it refuses."""
         messages = [{"role": r, "content": _SENTINEL.format(index=i)} for i, r in enumerate(roles)]
         bos = self._model.piece(self._model.bos, special=True).decode(errors="replace") if self._model.bos >= 0 else ""
         # Harmony's prompt names an effort in any case; without thinking it is the least one.
@@ -200,7 +216,7 @@ class ChatTemplate:
         try:
             text = self._template.render(
                 messages=messages,
-                add_generation_prompt=True,
+                add_generation_prompt=open_turn,
                 enable_thinking=effort is not None,
                 bos_token=bos,
                 eos_token="",
@@ -238,7 +254,7 @@ class ChatTemplate:
                         fixed_run = run
                     run += piece.text
                 continue
-            for text in self._split.split(part) if self._split else [part]:
+            for text in self._parts(part):
                 token = self._special.get(text)
                 if token is None:
                     run += text
@@ -253,6 +269,10 @@ class ChatTemplate:
             fixed = self._fixed(tokens, run, fixed_run)
         tokens += self.plain(run) if run else []
         return Prompt(tokens, len(tokens) if fixed is None else fixed)
+
+    def _parts(self, text: str) -> list[str]:
+        """The text cut at special tokens, these included."""
+        return self._split.split(text) if self._split else [text]
 
     def _fixed(self, before: Sequence[int], run: str, fixed_run: str) -> int:
         """How many leading tokens are the same whatever the record says: ids at a seam depend on what follows."""

@@ -36,11 +36,11 @@ class Turns:
         prompt, fixed = self._template.prompt(ask.messages, reasoning.effort if reasoning else None)
         match script:
             case Judgment(marker, labels, max_tokens):
-                marker_tokens, choice = self._choice(marker, labels)
+                marker_tokens, choice = self.choice(marker, labels)
                 growth = self._thinking(reasoning) + max_tokens + 2 + len(marker_tokens) + _longest(choice)
                 return Job(ask, prompt, len(prompt) - 1, len(prompt), growth, fixed, choice)
             case Direct(marker, labels) if reasoning is not None:
-                marker_tokens, choice = self._choice(marker, labels)
+                marker_tokens, choice = self.choice(marker, labels)
                 growth = self._thinking(reasoning) + len(marker_tokens) + _longest(choice)
                 return Job(ask, prompt, len(prompt) - 1, len(prompt), growth, fixed, choice)
             case Direct():
@@ -59,7 +59,7 @@ class Turns:
     def _direct_job(self, ask: Ask, prompt: list[int], fixed: int) -> Job:
         """With one chain of inner nodes, the labels are read out of the prompt's own last piece; else on branches."""
         assert isinstance(ask.script, Direct)
-        marker_tokens, choice = self._choice(ask.script.marker, ask.script.labels)
+        marker_tokens, choice = self.choice(ask.script.marker, ask.script.labels)
         if len(choice.chains) > 1:
             tokens = [*prompt, *marker_tokens[:-1]]
             lead = marker_tokens[-1:]
@@ -68,8 +68,9 @@ class Turns:
         first_row = len(prompt) + len(marker_tokens) - 1
         return Job(ask, [*prompt, *marker_tokens, *chain], first_row, len(prompt), 0, fixed, choice)
 
-    def _choice(self, marker: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], Choice]:
-        """The marker's tokens at the start of a line, and the trie of the labels tokenised behind it."""
+    def choice(self, marker: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], Choice]:
+        """The marker's tokens at the start of a line, and the trie of the labels tokenised behind it: what the engine
+        reads labels by, and what a model must write for it. Raises ModelError where two labels have the same tokens."""
         key = (marker, labels)
         if key not in self._choices:
             if len(self._choices) >= CHOICES_KEPT:
@@ -159,7 +160,7 @@ class Turns:
         slot.thinking = False
         script = slot.job.ask.script
         if isinstance(script, Direct):
-            marker_tokens, _ = self._choice(script.marker, script.labels)
+            marker_tokens, _ = self.choice(script.marker, script.labels)
             self.to_read.append((slot, (*lead, *marker_tokens), True))
         else:
             slot.todo = list(lead)
@@ -193,7 +194,7 @@ class Turns:
             return None if pending else slot.reply()
         self.to_read = [request for request in self.to_read if request[0] is not slot]
         slot.forced = True
-        marker_tokens, _ = self._choice(script.marker, script.labels)
+        marker_tokens, _ = self.choice(script.marker, script.labels)
         newline = self._template.plain("\n") if slot.transcript.line else ()
         self.to_read.append((slot, (*last, *newline, *marker_tokens), True))
         return None

@@ -161,7 +161,7 @@ class Reference:
         """Label log-probabilities, by the whole label paths and nothing of the trie; `behind` follows the prompt."""
         assert isinstance(question.script, Direct | Judgment)
         prompt = [*self._prompt(question), *behind]
-        marker, choice = self._turns._choice(question.script.marker, question.script.labels)
+        marker, choice = self._turns.choice(question.script.marker, question.script.labels)
         scores = {}
         for label, path in choice.paths.items():
             score = 0.0

@@ -105,6 +105,27 @@ def write_qwen3(folder: Path, tokenizer: Path, seed: int = 0) -> Path:
     return _write_random(folder, config, tokenizer, seed)
 
 
+def write_llama(folder: Path, tokenizer: Path, seed: int = 0) -> Path:
+    """A small llama of random weights in BF16, with the tokenizer of another checkpoint; transformers reads its GGUF
+    file back."""
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(
+        vocab_size=_vocabulary(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        architectures=["LlamaForCausalLM"],
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return _write_random(folder, config, tokenizer, seed)
+
+
 def write_gpt_oss(folder: Path, tokenizer: Path, seed: int = 0, *, mxfp4: bool = False) -> Path:
     """A small gpt-oss of random weights: in BF16 as fine-tunes are, or with its experts in MXFP4 as the original.
 

@@ -152,7 +152,7 @@ def _labels_by_transformers(checkpoint: Path, gguf_file: Path, asks: list[Ask]) 
 
     model = Model(gguf_file, gpu_layers=0)
     template = ChatTemplate(model)
-    marker, choice = Turns(model, template)._choice(DIRECT.marker, DIRECT.labels)
+    marker, choice = Turns(model, template).choice(DIRECT.marker, DIRECT.labels)
     judge = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     found = {}
     for ask in asks:

@@ -1,0 +1,162 @@
+"""`curate` as a whole: what goes in, what comes out, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.running import verb
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _records(count: int) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+    for n in range(count):
+        question = {"question": f"What is {n} and {n * 7 + 1}, and why would anybody ask for {n * n + 3}?"}
+        for gold in ("yes", "no"):
+            answer = {"answer": f"{n} {gold}", "gold": gold, "source": "sums", "licence": "MIT"}
+            made += [question | answer, question | answer | {"reference": str(n)}]
+        for gold in (-1, 0):
+            made.append(question | {"steps": [f"{n}", f"{gold}"], "gold": gold})
+        made.append(question | {"answer_a": f"{n}", "answer_b": f"{n + 1}", "gold": "A"})
+        made.append(question | {"answer": f"{n}", "rubric": "good?", "gold": n % 5 + 1})
+    return made
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return _write(tmp_path / "own.jsonl", _records(60))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_set_is_made_with_everything_said_about_it(tmp_path: Path, source: Path) -> None:
+    test = _write(tmp_path / "test.jsonl", [_records(1)[0]])
+    out = tmp_path / "set"
+    assert verb("curate", str(source), "-o", str(out), "--held-out", "0.2", "--against", str(test)) == 0
+    train, held_out, dropped = (_read(out / f"{name}.jsonl") for name in ("train", "held-out", "dropped"))
+    assert {row["question"] for row in train}.isdisjoint({row["question"] for row in held_out})
+    assert len(train) > len(held_out) > 0
+    assert len(train) + len(held_out) + len(dropped) == len(_read(source))
+    assert {row["reason"] for row in dropped} >= {"contaminated by test.jsonl", "more than the mix takes of its task"}
+    assert {row["source"] for row in train} == {"sums", "own"}
+    manifest = json.loads((out / "train.jsonl.manifest.json").read_text())
+    assert manifest["counts"]["train"]["records"] == len(train)
+    assert {Path(facts["file"]).name for facts in manifest["outputs"]} == {
+        "train.jsonl", "held-out.jsonl", "dropped.jsonl", "card.md",
+    }  # fmt: skip
+    card = (out / "card.md").read_text()
+    for said in ("| sums | MIT |", "| own | not stated |", "contaminated by test.jsonl", "seed: 0", "datasketch 2"):
+        assert said in card, said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bigbench-mistake=FILE"], "bigbench-mistake, which must not be trained on"),
+        (["evouna=FILE"], "evouna, which must not be trained on"),
+        (["FOLDER/bigbench_mistake_word_sorting.jsonl"], "bigbench-mistake, which must not be trained on"),
+        (["FILE", "--never", "sums"], "line 1: the record is of sums, which must not be trained on"),
+        (["hh-rlfh=FILE"], "no importer 'hh-rlfh'"),
+        (["FILE", "--mix", "chat=1"], "--mix chat=1"),
+        (["FOLDER/none.jsonl"], "does not exist"),
+        (["FILE", "--held-out", "1"], "--held-out 1"),
+    ],
+)
+def test_what_must_not_be_trained_on_and_what_cannot_be_meant_is_refused(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    named = [argument.replace("FILE", str(source)).replace("FOLDER", str(tmp_path)) for argument in arguments]
+    assert verb("curate", *named, "-o", str(tmp_path / "set")) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "set" / "train.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"question": "?", "gold": "yes"}, "`answer` is missing"),
+        ({"question": "?", "answer": "x", "gold": "perhaps"}, "`gold`"),
+        ({"question": "?", "answer": "x", "refrence": "y"}, "did you mean `reference`?"),
+    ],
+)
+def test_a_bad_record_is_named_by_file_line_and_field(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], row: dict[str, Any], said: str
+) -> None:
+    _write(source, [*_records(1)[:2], row])
+    assert verb("curate", str(source), "-o", str(tmp_path / "set")) == 2
+    error = capsys.readouterr().err
+    assert f"{source}, line 3: " in error
+    assert said in error
+
+
+def test_records_without_a_label_that_a_judge_can_give_are_counted(tmp_path: Path, source: Path) -> None:
+    pair = {"question": "?", "answer_a": "x", "answer_b": "y", "gold": "tie"}
+    score = {"question": "?", "answer": "x", "rubric": "good?", "gold": 2.5}
+    _write(source, [*_records(20), pair, score, {"question": "?", "answer": "x"}])
+    out = tmp_path / "set"
+    assert verb("curate", str(source), "-o", str(out), "--mix", "all", "--held-out", "0") == 0
+    dropped = json.loads((out / "train.jsonl.manifest.json").read_text())["counts"]["dropped"]
+    assert [dropped[name] for name in dropped if name.startswith(("a tie", "a fractional", "no gold"))] == [1, 1, 1]
+
+
+def test_a_finished_set_is_left_alone_and_another_one_is_not_written_over_it(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+    command = ["curate", str(source), "-o", str(out)]
+    assert verb(*command) == 0
+    before = (out / "train.jsonl").stat().st_mtime_ns
+    assert verb(*command) == 0
+    assert "finished already" in capsys.readouterr().err
+    assert (out / "train.jsonl").stat().st_mtime_ns == before
+    assert verb(*command, "--seed", "1") == 2
+    assert verb(*command, "--seed", "1", "--force") == 0
+
+
+def kill_in_the_middle(arguments: list[str], until: Any, *, limit_s: float = 60.0) -> bool:
+    """Starts a verb, kills it (SIGKILL) once `until` is true; False where it ended before."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started = time.monotonic()
+    while child.poll() is None and not until() and time.monotonic() - started < limit_s:
+        time.sleep(0.005)
+    killed = child.poll() is None
+    if killed:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    return killed
+
+
+def test_a_kill_in_the_middle_costs_nothing_but_time(tmp_path: Path) -> None:
+    source = _write(tmp_path / "own.jsonl", _records(400))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert verb("curate", str(source), "-o", str(whole)) == 0
+    begun = broken / "train.jsonl.unfinished"
+    assert kill_in_the_middle(["curate", str(source), "-o", str(broken)], begun.exists)
+    assert not (broken / "train.jsonl").exists()
+    assert verb("curate", str(source), "-o", str(broken)) == 0
+    for name in ("train.jsonl", "held-out.jsonl", "dropped.jsonl"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    assert not begun.exists()

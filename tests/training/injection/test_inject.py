@@ -1,0 +1,118 @@
+"""`inject` as a verb: records with gold, balanced sides, a manifest with the baselines, and nothing lost by a kill."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fare_cli import records
+from tests.training.curation.test_curate import kill_in_the_middle
+from tests.training.running import verb
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+ALL = [
+    "--maths", str(FIXTURES / "gsm8k.jsonl"), "--code", str(FIXTURES / "humaneval.jsonl"),
+    "--tool", str(FIXTURES / "bfcl.jsonl"), "--answers", str(FIXTURES / "bfcl_answers.jsonl"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inject") / "out.jsonl"
+    assert verb("inject", *ALL, "-o", str(path)) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.read_text().splitlines()]
+
+
+def _task(row: dict[str, Any]) -> str:
+    return "pairwise" if "answer_a" in row else "step" if "steps" in row else "verify"
+
+
+def test_every_line_is_a_record_with_gold_that_says_where_it_is_from(rows: list[dict[str, Any]]) -> None:
+    assert len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        record = records.parse(_task(row), row)
+        assert record.gold is not None
+        assert record.group
+        assert record.extra["source"]
+        assert record.extra["licence"] in {"MIT", "Apache-2.0"}
+        assert record.extra["critique"]
+        if row["injected"]["kind"] != "none":
+            assert {"kind", "from", "to"} <= set(row["injected"])
+
+
+def test_labels_and_sides_are_balanced_in_every_kind(rows: list[dict[str, Any]]) -> None:
+    sides: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    labels = Counter((_task(row), row["gold"] if _task(row) == "verify" else row["gold"] == -1) for row in rows)
+    for row in rows:
+        if _task(row) == "pairwise":
+            sides[row["source"] + row["category"]][row["gold"]] += 1
+    assert labels["verify", "yes"] == labels["verify", "no"] > 0
+    assert labels["step", True] == labels["step", False] > 0
+    assert all(abs(count["A"] - count["B"]) <= 1 for count in sides.values())
+
+
+def test_a_critique_of_a_pair_names_the_sides_as_they_are(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if _task(row) == "pairwise":
+            wrong = "B" if row["gold"] == "A" else "A"
+            assert row["critique"].startswith(f"Answer {wrong} is wrong. ")
+            assert f" Answer {row['gold']} is right. " in row["critique"]
+
+
+def test_the_manifest_tells_how_far_form_gives_the_label_away(output: Path) -> None:
+    manifest = json.loads((output.parent / "out.jsonl.manifest.json").read_text())
+    told = manifest["counts"]["sources"]["maths"]["told_by_form"]
+    assert {"all", "result", "dropped + doubled", "swapped"} <= set(told)
+    assert set(told["all"]) == {"length", "bag_of_words", "number_repeat"}
+    assert told["all"]["length"]["of"] == manifest["counts"]["sources"]["maths"]["errors"]["result"] + sum(
+        count for kind, count in manifest["counts"]["sources"]["maths"]["errors"].items() if kind != "result"
+    )
+    assert manifest["counts"]["sources"]["code"]["left_out"]["mutants: proven wrong"] > 0
+    assert [path.name for path in output.parent.iterdir() if "pieces" in path.name] == []
+
+
+def test_the_report_is_printed_for_a_finished_file_too(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb("inject", *ALL, "-o", str(output), "--report") == 0
+    said = capsys.readouterr()
+    assert "finished already" in said.err
+    assert "maths: all" in said.out
+    assert "bag of words" in said.out
+
+
+def test_a_kill_loses_at_most_the_piece_in_work(tmp_path: Path, output: Path) -> None:
+    broken = tmp_path / "out.jsonl"
+    pieces = tmp_path / "out.jsonl.pieces.jsonl"
+    some_code = lambda: pieces.exists() and pieces.read_bytes().count(b'"code/') >= 2  # noqa: E731
+    assert kill_in_the_middle(["inject", *ALL, "-o", str(broken)], some_code)
+    assert not broken.exists()
+    kept = [line for line in pieces.read_bytes().splitlines() if b'"code/' in line]
+    assert len(kept) >= 2
+    assert verb("inject", *ALL, "-o", str(broken)) == 0
+    assert broken.read_bytes() == output.read_bytes()
+    assert not pieces.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to put errors into"),
+        (["--tool", str(FIXTURES / "bfcl.jsonl")], "--tool and --answers go together"),
+        (["--maths", "none.jsonl"], "none.jsonl does not exist"),
+        (["--maths", str(FIXTURES / "humaneval.jsonl")], "line 1: `question` is missing"),
+    ],
+)
+def test_what_cannot_be_used_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert verb("inject", *arguments, "-o", str(tmp_path / "out.jsonl")) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()

@@ -1,0 +1,88 @@
+"""Configs: all of ours can be used, and a slip of the pen does not pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fare_cli.errors import UsageError
+from training.config import read_config
+from training.parallel import check_world, fsdp_options, trainer_options
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+GOOD = "[optimisation]\nlearning_rate = 1e-4\n"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_config_of_ours_can_be_used(path: Path) -> None:
+    config = read_config(path)
+    for file in (config.parallel.fsdp, config.parallel.deepspeed):
+        assert file is None or file.is_file()
+    assert trainer_options(config) or config.parallel.processes == 1
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_what_the_paper_did_not_publish_is_called_ours(path: Path) -> None:
+    names = ("learning_rate", "schedule", "warmup", "batch", "accumulate", "max_length")
+    for line in path.read_text().splitlines():
+        if line.partition(" =")[0] in names:
+            assert "# ours" in line, line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "lerning_rate = 2\n", "unknown key optimisation.lerning_rate.*did you mean learning_rate"),
+        (GOOD + "[optimization]\n", "unknown key optimization.*did you mean optimisation"),
+        (GOOD + "speed = 3\n", "unknown key optimisation.speed.*known here: learning_rate"),
+        ("[optimisation]\nbatch = 1\n", "optimisation.learning_rate is missing"),
+        ("[optimisation]\nlearning_rate = -1\n", "optimisation.learning_rate cannot be -1"),
+        (GOOD + '[compute]\nattention = "flash"\n', "compute.attention cannot be 'flash'"),
+        (GOOD + '[parallel]\nfsdp = "a"\ndeepspeed = "b"\n', "both fsdp and deepspeed"),
+        ("not toml", "cannot be read"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_by_name(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('about = "x"\n' + text)
+    with pytest.raises(UsageError) as refused:
+        read_config(path)
+    import re
+
+    assert re.search(said, f"{refused.value.message} {refused.value.hint}")
+
+
+def test_the_fsdp_files_are_accelerates_own(tmp_path: Path) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from trl import SFTConfig
+
+    for name, processes in (("fsdp2-8gpu", 8), ("fsdp2-2cpu", 2)):
+        file = CONFIGS / "accelerate" / f"{name}.yaml"
+        loaded = load_config_from_file(str(file))
+        assert (loaded.num_processes, str(loaded.distributed_type)) == (processes, "DistributedType.FSDP")
+        arguments = SFTConfig(
+            output_dir=str(tmp_path), fsdp=True, fsdp_config=fsdp_options(file), bf16=False, use_cpu=True
+        )
+        plugin = FullyShardedDataParallelPlugin(**arguments.fsdp_plugin_args)
+        assert (plugin.fsdp_version, plugin.reshard_after_forward) == (2, True)
+        assert "SHARDED" in str(plugin.state_dict_type)
+
+
+def test_the_deepspeed_file_is_zero_3() -> None:
+    from accelerate.utils.deepspeed import HfDeepSpeedConfig
+
+    file = CONFIGS / "deepspeed" / "zero3-8gpu.json"
+    config = HfDeepSpeedConfig(json.loads(file.read_text()))
+    assert config.is_zero3()
+    assert not config.is_offload()
+
+
+def test_another_number_of_processes_than_planned_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_config(CONFIGS / "fare-8b.toml")
+    with pytest.raises(UsageError, match=r"1 process\(es\) run, and the config is for 8"):
+        check_world(config.parallel)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    check_world(config.parallel)

@@ -1,0 +1,1 @@
+"""Data to checkpoint to GGUF: the recipe of FARE, run from a checkout as `python -m training VERB`."""

@@ -1,0 +1,97 @@
+"""A record on its way into a training set, and what is asked of its text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from fare_cli.records import Record
+
+TASKS = ("pairwise", "step", "verify-reference", "verify", "score")
+"""The five tasks of FARE's mix: verify with a reference is another prompt than without."""
+
+_WORD = re.compile(r"\w+")
+_SIDE = re.compile(r"\b(Answer|answer|Assistant|assistant|Response|response) ([AB])\b|\[([AB])\]")
+_SWAP = {"A": "B", "B": "A"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record with gold, and where it came from."""
+
+    record: Record
+    source: str
+    licence: str
+    place: str
+
+    @property
+    def task(self) -> str:
+        return "verify-reference" if self.record.task == "verify" and self.record.reference else self.record.task
+
+    @property
+    def label(self) -> str:
+        return str(self.record.gold)
+
+    @property
+    def question(self) -> str:
+        """The question as its words: records of one question share it, whatever its case, spaces and marks."""
+        return plain(self.record.question)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What is judged, in an order that does not tell A from B."""
+        fields = vars(self.record)
+        if self.record.task == "pairwise":
+            return tuple(sorted((fields["answer_a"], fields["answer_b"])))
+        return tuple(fields["steps"]) if self.record.task == "step" else (fields["answer"],)
+
+    @property
+    def text(self) -> str:
+        """Question, reference and answers as words."""
+        return plain(" ".join((self.record.question, self.record.reference or "", *self.answers)))
+
+    def to_json(self) -> dict[str, Any]:
+        return self.record.to_json() | {"source": self.source, "licence": self.licence}
+
+    def swapped(self) -> Entry:
+        """The pair with its answers, and all that is said of them, the other way round."""
+        values = self.record.to_json()
+        values["answer_a"], values["answer_b"] = values["answer_b"], values["answer_a"]
+        systems = values.pop("system_a", None), values.pop("system_b", None)
+        values |= {name: one for name, one in zip(("system_b", "system_a"), systems, strict=True) if one is not None}
+        values["gold"] = _SWAP.get(values["gold"], values["gold"])
+        if "annotations" in values:
+            values["annotations"] = {who: _SWAP.get(one, one) for who, one in values["annotations"].items()}
+        if isinstance(values.get("critique"), str):
+            values["critique"] = _SIDE.sub(_other_side, values["critique"])
+        return replace(self, record=type(self.record).model_validate(values))
+
+
+def _other_side(found: re.Match[str]) -> str:
+    return f"{found[1]} {_SWAP[found[2]]}" if found[2] else f"[{_SWAP[found[3]]}]"
+
+
+class Dropped(NamedTuple):
+    """A record that is not trained on. `reason` is one of few, `detail` says which other record, n-gram or file."""
+
+    entry: Entry
+    reason: str
+    detail: str = ""
+
+    def to_json(self) -> Mapping[str, str]:
+        return {
+            "id": self.entry.record.id, "task": self.entry.task, "source": self.entry.source,
+            "place": self.entry.place, "reason": self.reason, "detail": self.detail,
+        }  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """The words of a text in lower case with one space between: what counts as the same when texts are compared."""
+    return " ".join(words(text))
+
+
+def words(text: str) -> list[str]:
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())

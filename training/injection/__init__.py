@@ -1,0 +1,1 @@
+"""Programmatic error injection: correct data, corrupted in known ways, as records whose labels follow from that."""

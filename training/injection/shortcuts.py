@@ -1,0 +1,108 @@
+"""How far right and wrong can be told apart by form alone: what a judge could learn in place of judging.
+
+Each baseline sees pairs of a right and a wrong text, in random order, and says which is right; 0.5 is chance. The
+learned ones are tested on questions that they were not trained on. Needs scikit-learn (the extra `train`).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fare_cli.meta.agreement import Proportion, proportion
+
+FOLDS = 5
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Pair(NamedTuple):
+    """A right and a wrong answer to a question; `group` is the question's name."""
+
+    group: str
+    question: str
+    right: str
+    wrong: str
+
+
+class Shortcuts(NamedTuple):
+    """The share of pairs that each baseline tells right; a tie of the rule counts as half."""
+
+    length: Proportion
+    bag_of_words: Proportion
+    number_repeat: Proportion
+
+
+def shortcuts(pairs: Sequence[Pair], seed: int = 0) -> Shortcuts | None:
+    """The baselines on these pairs; None where there are fewer questions than folds of the cross-validation."""
+    if len({pair.group for pair in pairs}) < FOLDS:
+        return None
+    return Shortcuts(length_only(pairs, seed), bag_of_words(pairs, seed), number_repeat(pairs))
+
+
+def length_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
+    """A logistic regression on which text is longer, and by how many characters and lines."""
+    import numpy as np
+
+    def features(text: str) -> list[int]:
+        return [len(text), text.count("\n")]
+
+    right = np.array([features(pair.right) for pair in pairs], float)
+    wrong = np.array([features(pair.wrong) for pair in pairs], float)
+    difference = right - wrong
+    difference = np.hstack([difference, np.sign(difference)])
+    return _cross_validated(difference / np.maximum(difference.std(axis=0), 1e-9), pairs, seed)
+
+
+def bag_of_words(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
+    """A logistic regression on the difference of the counts of words, numbers and signs."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    # All words are known beforehand: what helps is learned from the training folds alone.
+    vectorizer = CountVectorizer(analyzer=tokens)
+    counts = vectorizer.fit_transform([text for pair in pairs for text in (pair.right, pair.wrong)])
+    return _cross_validated(counts[0::2] - counts[1::2], pairs, seed)
+
+
+def tokens(text: str) -> list[str]:
+    """Words, numbers and signs, as the bag of words counts them."""
+    return _TOKEN.findall(text.casefold())
+
+
+def _cross_validated(difference: Any, pairs: Sequence[Pair], seed: int) -> Proportion:
+    import numpy as np
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+
+    rng = random.Random(seed)
+    first_is_right = np.array([rng.random() < 0.5 for _ in pairs])
+    seen = csr_matrix(difference).multiply(np.where(first_is_right, 1, -1)[:, None]).tocsr()
+    groups = [pair.group for pair in pairs]
+    told = 0
+    for train, test in GroupKFold(FOLDS).split(seen, groups=groups):
+        # Without an intercept, swapping the two answers swaps the verdict.
+        model = LogisticRegression(fit_intercept=False, max_iter=1000)
+        model.fit(seen[train], first_is_right[train])
+        told += int((model.predict(seen[test]) == first_is_right[test]).sum())
+    return proportion(told, len(pairs))
+
+
+def number_repeat(pairs: Sequence[Pair]) -> Proportion:
+    """A rule: the answer is right of whose numbers more are in the question or are there twice. Ties are split in
+    half; of an odd number the last one is lost."""
+    told = 0.0
+    for pair in pairs:
+        right, wrong = repeated(pair.question, pair.right), repeated(pair.question, pair.wrong)
+        told += 0.5 if right == wrong else float(right > wrong)
+    return proportion(int(told), len(pairs))
+
+
+def repeated(question: str, answer: str) -> float:
+    """The share of the answer's numbers that are in the question or come again in the answer."""
+    given, said = set(NUMBER.findall(question)), NUMBER.findall(answer)
+    counts = Counter(said)
+    return sum(number in given or counts[number] > 1 for number in said) / max(len(said), 1)

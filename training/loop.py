@@ -1,0 +1,215 @@
+"""The iterations: sample the current policy on records it has not seen, keep what is right, train on it, and again.
+
+Every stage is a verb with a manifest of its own, so that a loop that was killed finds what is done and goes on there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fare_cli.errors import InvalidRecordsError, UsageError
+from fare_cli.gguf.disk import Say
+from fare_cli.gguf.store import resolve_model
+from fare_cli.prompting import TaskPrompt
+from fare_cli.records import Record
+from fare_cli.run.files import write_whole
+from training.config import Config
+from training.estimate import estimate, model_shape
+from training.export import ExportOptions, export
+from training.manifest import TrainingManifest, plan, read_manifest
+from training.policy import LocalPolicy
+from training.questions import chosen_order, draw, questions, read_records
+from training.rollout import RolloutOptions, from_critiques, rollout
+from training.samples import Tokeniser
+from training.sft import sft
+from training.start import start_checkpoint
+
+SUMMARY = "iterations.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """`restart` trains each iteration from the start (or the cold start) again and not from the current weights. The
+    recipe does not do that: it is there to be compared with. `type` is that of the judge that comes out."""
+
+    iterations: int = 2
+    rollout: RolloutOptions = field(default_factory=RolloutOptions)
+    restart: bool = False
+    type: str = "Q8_0"
+    prompts_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise UsageError(f"--iterations {self.iterations}: at least one is needed")
+
+
+class Weights(NamedTuple):
+    """The current weights in their two forms: to sample from, and to train."""
+
+    gguf: str
+    checkpoint: str
+
+
+def batch_of(record: Record, iterations: int, seed: int) -> int:
+    """The iteration, from 1, whose batch a record is in. Records of one question are in the same, tasks are mixed in
+    each as in the whole."""
+    return 1 + draw("batch", seed, record.group or record.question) % iterations
+
+
+def split(records: Path, folder: Path, iterations: int, seed: int) -> list[Path]:
+    """The records as disjoint batches, a file for each iteration. Raises InvalidRecordsError for an empty batch."""
+    batches: dict[int, list[str]] = {number: [] for number in range(1, iterations + 1)}
+    for record in read_records(records):
+        line = json.dumps({"task": record.task, **record.to_json()}, ensure_ascii=False)
+        batches[batch_of(record, iterations, seed)].append(line + "\n")
+    paths = []
+    for number, lines in batches.items():
+        if not lines:
+            raise InvalidRecordsError(f"{records} has too few questions for {iterations} disjoint batches")
+        paths.append(folder / f"batch-{number}.jsonl")
+        write_whole(paths[-1], "".join(lines), "batch")
+    return paths
+
+
+def loop(
+    records: Path,
+    folder: Path,
+    start: str,
+    config: Config,
+    options: LoopOptions,
+    *,
+    cold_start: Path | None = None,
+    say: Say,
+    force: bool = False,
+) -> TrainingManifest:
+    """Runs all iterations in `folder`; the judge is `judge.gguf` there, what each iteration did in `iterations.jsonl`.
+
+    `start` is an installed model or a GGUF file. `cold_start` are records with critiques to learn first. Raises what
+    the verbs raise; what is finished by then stays, and the same command goes on from it.
+    """
+    begun = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    start = str(resolve_model(start).path)
+    inputs = [records, Path(start), *([cold_start] if cold_start is not None else [])]
+    work = plan("loop", inputs, _described(config, options), options.rollout.seed)
+    summary = folder / SUMMARY
+    if not work.begin(summary, force=force):
+        say(f"{folder} is made already")
+        manifest = read_manifest(summary)
+        assert manifest is not None
+        return manifest
+    run = _Loop(folder, config, options, say, force)
+    batches = split(records, folder, options.iterations, options.rollout.seed)
+    weights, told = Weights(start, start), []
+    if cold_start is not None:
+        weights, counts = run.iteration(0, cold_start, weights, weights)
+        told.append(json.dumps({"iteration": 0, **counts}) + "\n")
+    origin = weights
+    for number, batch in enumerate(batches, start=1):
+        weights, counts = run.iteration(number, batch, weights, origin if options.restart else weights)
+        told.append(json.dumps({"iteration": number, **counts}) + "\n")
+    judge = folder / "judge.gguf"
+    say(f"exporting the judge as {options.type}")
+    export(
+        Path(weights.checkpoint),
+        judge,
+        ExportOptions(type=options.type, prompts_dir=options.prompts_dir),
+        say=say,
+        force=force,
+    )
+    write_whole(summary, "".join(told), "summary")
+    return work.write_manifest([summary, judge], {"iterations": len(told)}, seconds=time.monotonic() - begun)
+
+
+def _described(config: Config, options: LoopOptions) -> dict[str, Any]:
+    sampled = {name: getattr(options.rollout, name) for name in options.rollout.__slots__}
+    return {
+        "iterations": options.iterations,
+        "restart": options.restart,
+        "type": options.type,
+        "prompts": str(options.prompts_dir) if options.prompts_dir is not None else None,
+        "rollout": sampled,
+        "config": config.outcome(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What all iterations have in common."""
+
+    folder: Path
+    config: Config
+    options: LoopOptions
+    say: Say
+    force: bool
+
+    def iteration(
+        self, number: int, records: Path, policy: Weights, trained_from: Weights
+    ) -> tuple[Weights, Mapping[str, Any]]:
+        """The weights after one more iteration, and what it counted. Iteration 0 is the cold start."""
+        self.say(f"iteration {number}: {records.name}" if number else f"cold start: {records.name}")
+        samples = self.folder / f"samples-{number}.jsonl"
+        sampled = self._samples(number, records, samples, policy)
+        checkpoint = self.folder / f"checkpoint-{number}"
+        trained = sft(
+            samples,
+            checkpoint,
+            trained_from.checkpoint,
+            self.config,
+            seed=self.options.rollout.seed,
+            say=self.say,
+            force=self.force,
+        )
+        assert trained is not None, "a loop is one process"
+        gguf = self.folder / f"policy-{number}.gguf"
+        # Compared with its checkpoint is the judge at the end: it is converted in the same way.
+        exported = ExportOptions(type="F16", prompts_dir=self.options.prompts_dir, compare=False)
+        export(checkpoint, gguf, exported, say=self.say, force=self.force)
+        return Weights(str(gguf), str(checkpoint)), {"rollout": sampled.counts, "sft": trained.counts}
+
+    def _samples(self, number: int, records: Path, samples: Path, weights: Weights) -> TrainingManifest:
+        options = self.options
+        policy = LocalPolicy(weights.gguf, options.rollout, prompts_dir=options.prompts_dir)
+        make = rollout if number else from_critiques
+        try:
+            return make(records, samples, policy, policy.gguf, options.rollout, say=self.say, force=self.force)
+        finally:
+            policy.close()
+
+
+def foreseen(records: Path, folder: Path, start: str, config: Config, options: LoopOptions, say: Say) -> Sequence[str]:
+    """What a loop would do and take, in words, without doing it; the training as if every record were kept.
+
+    Prompts are counted in the model's own tokens, critiques as long as `max_tokens` allows. A start that is no
+    checkpoint yet is turned into one, to know its size.
+    """
+    prompt = LocalPolicy(start, options.rollout, prompts_dir=options.prompts_dir)
+    counts: Counter[str] = Counter()
+    prompts: dict[int, list[int]] = {number: [] for number in range(1, options.iterations + 1)}
+    seed = options.rollout.seed
+
+    def named(task: str) -> TaskPrompt:
+        return prompt.prompt(task)
+
+    with Tokeniser(prompt.gguf) as tokeniser:
+        for question in questions(records, named, counts, lambda one: chosen_order(one, seed)):
+            number = batch_of(question.record, options.iterations, seed)
+            prompts[number].append(len(tokeniser.critique(question, "").input_ids))
+    shape = model_shape(start_checkpoint(start, folder / "start", say), config)
+    lines = [f"{counts['records']} records, {counts['no_single_label']} of them without one right label"]
+    for number, lengths in prompts.items():
+        tries = len(lengths) * options.rollout.tries
+        lines.append(
+            f"iteration {number}: {len(lengths)} records, {tries} turns of at most {options.rollout.max_tokens} tokens "
+            f"on {sum(lengths):,} tokens of prompts; then export and"
+        )
+        tokens = sum(lengths) + len(lengths) * options.rollout.max_tokens
+        rows = max(1, tokens // config.data.max_length)
+        lines += [f"  at most {line}" for line in estimate(shape, config, rows, tokens).lines(1)]
+    return lines
