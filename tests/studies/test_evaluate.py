@@ -167,6 +167,14 @@ def test_a_judge_at_chance_is_said_to_be_in_title_tables_and_a_warning() -> None
         assert all("no better than chance" in one.title for one in claims)
 
 
+def test_scores_that_are_never_exact_but_go_with_gold_are_better_than_chance() -> None:
+    records = [record for record in scored(100) if record["gold"] < 5]
+    report = evaluate(judged("score", [{**record, "gold": record["gold"] + 1} for record in records]))
+    assert value(report, "coverage", "100%", column=3).cases == 0
+    assert value(report, "score", "bias (said less gold)").value == -1
+    assert "chance" not in report.title
+
+
 def test_invalid_verdicts_are_counted_by_kind_and_never_scored() -> None:
     records = pairs(50)
     records[3]["question"] = ""
