@@ -54,10 +54,12 @@ def report_on(sets: Sequence[VerdictSet], *, extra: Sequence[Table] = ()) -> Rep
     if all(case.gold is None for one in sets for case in one.cases):
         warnings.append("no record has gold: how often the judge is right cannot be measured")
     for (one, first), (other, second) in combinations(zip(sets, names, strict=True), 2):
-        compared, said = _compared(one, other)
+        compared, said = _compared(one, other, (first, second))
         parts += compared if len(sets) == 2 else [_within(f"{first} and {second}", part) for part in compared]
         warnings += said
     for found, name in _across(sets):
+        if any(one.weights is None for one in sets):
+            warnings.append("that one judge gave the verdicts of all tasks is taken for granted: a manifest is missing")
         chance_note = " (no more than chance would)" if no_more_than_chance(found) else ""
         crossed = [replace(part, title=part.title + chance_note) for part in one_story_parts(found)]
         parts += crossed if not name else [_within(name, part) for part in crossed]
@@ -136,16 +138,17 @@ def _reported(sets: Sequence[VerdictSet], names: Sequence[str], figures: Sequenc
     return [Table("reported", "beside the paper's figures", columns, rows, note)]
 
 
-def _compared(one: VerdictSet, other: VerdictSet) -> tuple[list[Part], list[str]]:
+def _compared(one: VerdictSet, other: VerdictSet, names: tuple[str, str]) -> tuple[list[Part], list[str]]:
     """Two judges on the same records; nothing for two sets that share none, or for one judge twice."""
     if one.task != other.task or {case.judge for case in one.cases} == {case.judge for case in other.cases}:
         return [], []
     joined = join(one.cases, other.cases)
     if not joined.pairs and not joined.changed:
         return [], []
-    named = f"{one.judge} and {other.judge} on {one.name}"
-    parts = comparison_parts(one, other, joined) if joined.pairs else []
-    return parts, [f"{named}: {text}" for text in join_warnings(joined)]
+    if one.judge != other.judge:
+        names = one.judge, other.judge
+    parts = comparison_parts(one.protocol.headline, joined, names) if joined.pairs else []
+    return parts, [f"{' and '.join(names)} compared: {text}" for text in join_warnings(joined)]
 
 
 def _across(sets: Sequence[VerdictSet]) -> list[tuple[list[Any], str]]:
