@@ -287,6 +287,22 @@ def test_a_judge_of_random_opinions_contradicts_itself_and_the_title_says_so() -
     assert "no more than chance" in next(one.title for one in report.tables if one.name == "one-story")
 
 
+def test_scores_and_yes_or_no_alone_are_compared_on_all_answers_of_a_question() -> None:
+    answered = [
+        {"question": f"question {number}", "answer": f"{kind} points: {score}"}
+        for number in range(10)
+        for kind, score in (("RIGHT", 5), ("WRONG", 2), ("WRONG more", 2))
+    ]
+    rated = [{**one, "rubric": "What are the points?"} for one in answered]
+    sets = [VerdictSet.of(judged("verify", answered)), VerdictSet.of(judged("score", rated), name="scores")]
+    report = report_on(sets)
+    # Three pairs of answers a question; of one pair both answers are wrong and have the same score.
+    assert (
+        value(report, "one-story", "verify and score").cases == value(report, "one-story", "verify and score").of == 30
+    )
+    assert any("a manifest is missing" in text for text in report.warnings)
+
+
 def test_answers_are_judged_once_and_by_the_rubric_of_their_record() -> None:
     records = pairs(4)
     records[1] |= {"rubric": "my own", "scale": [1, 3]}
