@@ -160,6 +160,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("--help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pydantic", "rich"}),
         # Typer itself loads pydantic to read the arguments of a command.
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fare_cli.cli import data, doctor, judge, models, prompts
+from fare_cli.cli.audit import audit_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.stopping import Terminated
@@ -101,6 +102,7 @@ def build_app() -> Any:
     ):
         app.add_typer(group, name=name, cls=_Group)
     app.command("eval", cls=SectionedCommand)(eval_command())
+    app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
 

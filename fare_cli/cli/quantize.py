@@ -217,7 +217,7 @@ class _Check:
         # Imported first: where the extra is missing, nothing has been quantised in vain.
         from fare_cli.cli.source import input_plan
         from fare_cli.studies.judging import check_rereadable
-        from fare_cli.studies.limits import parse_limit
+        from fare_cli.studies.quantising_limits import parse_limit
         from fare_cli.tasks import check_options
 
         assert options.task is not None
@@ -233,8 +233,9 @@ class _Check:
     def run(self, source: ModelFile, made: dict[str, ModelFile]) -> int:
         """Judges, prints, keeps the report; gives the exit code of the limits."""
         from fare_cli.gguf.header import read_header
-        from fare_cli.studies.limits import rulings, worst
+        from fare_cli.studies.limits import worst
         from fare_cli.studies.quantising import Subject, check_lost
+        from fare_cli.studies.quantising_limits import rulings
 
         subjects = [Subject(open_judge(self.settings, source.path), read_header(source.path).quantisation)]
         subjects += [Subject(open_judge(self.settings, model.path), type) for type, model in made.items()]
@@ -247,7 +248,7 @@ class _Check:
         if self.options.as_json:
             print(json.dumps({**report.to_json(), "limits": [_ruling_json(ruling) for ruling in found]}, indent=2))
         for ruling in found:
-            self.console.say(f"{ruling.type}: {ruling.limit.words} is {_KEPT[ruling.outcome]}: {ruling.words}")
+            self.console.say(f"{ruling.subject}: {ruling.limit.words} is {ruling.kept}: {ruling.words}")
         check_lost(report, self.settings.max_invalid)
         return worst(found)
 
@@ -288,12 +289,9 @@ class _Check:
         self.console.say(report.advice)
 
 
-_KEPT = {ExitCode.OK: "kept", ExitCode.GATE: "broken", ExitCode.UNDECIDED: "undecided"}
-
-
 def _ruling_json(ruling: Ruling) -> dict[str, Any]:
     return {
-        "type": ruling.type,
+        "type": ruling.subject,
         "limit": ruling.limit.words,
         "outcome": ruling.outcome.name.lower(),
         "words": ruling.words,

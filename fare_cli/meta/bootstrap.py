@@ -63,8 +63,9 @@ def mean_of(values: Sequence[float] | Floats) -> Statistic:
     return lambda drawn: float(drawn @ numbers / drawn.sum())
 
 
-def paired_difference(before: Sequence[bool], after: Sequence[bool], clusters: Clusters = None) -> Estimate | None:
-    """By how much the share of true ones has risen, the records resampled in pairs; None without any.
+def paired_difference(before: Sequence[float], after: Sequence[float], clusters: Clusters = None) -> Estimate | None:
+    """By how much the share of true ones (or a mean of shares) has risen, the records resampled in pairs; None without
+    any.
 
     Where no record differs there is nothing to resample, and the interval is what Wilson's bound for 0 of n leaves
     open in either direction: no more records can have changed than that.

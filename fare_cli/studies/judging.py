@@ -80,13 +80,15 @@ def judge_all(
     again: bool = False,
     max_invalid: float | None = None,
     whole: bool = False,
+    asked: Callable[[Task], Task] = lambda task: task,
     talk: Talk = SILENT,
 ) -> Judged:
     """All records judged by one judge, which stays open. Replies that it gave earlier are not asked for again, unless
     `again`.
 
-    Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. Raises what
-    `run` raises; too many invalid records are `outcome.problem`.
+    Verdicts come without their record and their judgments, which would fill the memory, unless `whole`. `asked` makes
+    the judge's task one that asks in another way; replies are kept by what was asked. Raises what `run` raises;
+    too many invalid records are `outcome.problem`.
     """
     verdicts: list[Verdict] = []
 
@@ -95,7 +97,7 @@ def judge_all(
 
     plan = RunPlan(
         source=records,
-        task=judge.task(records.task),
+        task=asked(judge.task(records.task)),
         identity=judge.identity(records.task),
         journal=kept_replies(judge, records.task),
         resume=not again,
@@ -142,6 +144,13 @@ class Scored(Protocol):
     def correct(self) -> bool | None: ...
     @property
     def consistent(self) -> bool | None: ...
+
+
+def label_of(verdict: Verdict) -> str:
+    """What a verdict says, as one label: `undecided` where the orders differ, all scores where there are several."""
+    if verdict.criteria is not None:
+        return ", ".join(f"{name} {one.score}" for name, one in verdict.criteria.items())
+    return "undecided" if verdict.verdict is None else verdict.verdict
 
 
 def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:

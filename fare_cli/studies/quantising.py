@@ -19,7 +19,7 @@ from fare_cli.meta.agreement import Proportion, Shift, flips, proportion, record
 from fare_cli.meta.bootstrap import Estimate, kappa_estimate, paired_difference
 from fare_cli.report.words import share_in_words
 from fare_cli.run.reader import InputPlan
-from fare_cli.studies.judging import SILENT, Judged, Talk, agreeing, at_chance, check_rereadable, judge_all
+from fare_cli.studies.judging import SILENT, Judged, Talk, agreeing, at_chance, check_rereadable, judge_all, label_of
 from fare_cli.verdicts import Verdict
 
 #: Of the verdicts, at most so many may flip for a type to be recommended, unless a limit was given.
@@ -156,7 +156,7 @@ def check_quantised(
 def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
     """How two judges' verdicts on the same records differ. Only records that both could judge are compared."""
     pairs = [pair for pair in zip(before, after, strict=True) if all(one.status == "ok" for one in pair)]
-    labels = [[_label(pair[side]) for pair in pairs] for side in (0, 1)]
+    labels = [[label_of(pair[side]) for pair in pairs] for side in (0, 1)]
     sure = [_probabilities(one, other) for one, other in pairs]
     known = [pair for pair in sure if pair is not None]
     in_both = [pair for pair in pairs if pair[0].consistent is not None and pair[1].consistent is not None]
@@ -246,13 +246,6 @@ def _standing(subject: Subject, judged: Judged) -> Standing:
         records_per_minute=summary.records_per_minute if timed else None,
         prompt_tokens_per_s=summary.asking.prompt_tokens / max(summary.judged_s, 1e-9) if timed else None,
     )
-
-
-def _label(verdict: Verdict) -> str:
-    """What a verdict says, as one label: `undecided` where the orders differ, all scores where there are several."""
-    if verdict.criteria is not None:
-        return ", ".join(f"{name} {one.score}" for name, one in verdict.criteria.items())
-    return "undecided" if verdict.verdict is None else verdict.verdict
 
 
 def _probabilities(before: Verdict, after: Verdict) -> tuple[float, float] | None:

@@ -55,6 +55,18 @@ def test_one_cluster_is_worth_one_record() -> None:
     assert clustered_proportion([True] * 4 + [False] * 4, ["q"] * 8).interval == pytest.approx(wilson(0.5, 1))
 
 
+def test_a_design_effect_by_hand() -> None:
+    """Six questions of four answers, with 4, 0, 2, 2, 3 and 1 right: half of 24.
+
+    The share of questions has the variance 6 / 5 x (4 + 4 + 0 + 0 + 1 + 1) / 24^2 = 1 / 48, of independent records
+    it would be 0.25 / 23. Six questions know their scatter with 5 degrees of freedom, 24 records with 23.
+    """
+    cases = [index < right for right in (4, 0, 2, 2, 3, 1) for index in range(4)]
+    found = clustered_proportion(cases, [question for question in range(6) for _ in range(4)])
+    effect = (1 / 48) / (0.25 / 23)
+    assert found.interval == pytest.approx(wilson(0.5, 24 / effect * (2.0687 / 2.5706) ** 2), abs=1e-4)
+
+
 def test_keys_belong_to_records_one_by_one() -> None:
     assert cluster_numbers(["b", "a", "b"], 3).tolist() == [0, 1, 0]
     assert of_those([2, 0], ["x", "y", "z"]) == ["z", "x"]

@@ -9,8 +9,9 @@ import pytest
 from fare_cli.errors import ExitCode, InvalidRecordsError, UsageError
 from fare_cli.meta.agreement import Interval
 from fare_cli.meta.bootstrap import Estimate
-from fare_cli.studies.limits import Limit, Ruling, parse_limit, rulings, worst
+from fare_cli.studies.limits import Limit, Ruling, worst
 from fare_cli.studies.quantising import Quantised
+from fare_cli.studies.quantising_limits import parse_limit, rulings
 from tests.studies.test_quantising import row
 
 

@@ -61,7 +61,7 @@ class Source:
 def record_source(file: str, reading: Reading, *, needs_gold: bool = True) -> Source:
     """A file of records. Raises InputError or UsageError for one whose task cannot be told, or that has no gold."""
     check_rereadable(InputPlan("", (file,)))
-    task = reading.task or _task_of(file, reading)
+    task = reading.task or task_of(file, reading)
     check_field_map(task, reading.field_map)
     plan = InputPlan(task, (file,), reading.field_map, reading.split, reading.shuffle_seed)
     if needs_gold:
@@ -142,7 +142,9 @@ def _files(names: Sequence[str]) -> dict[str, Any]:
     return {"records": found}
 
 
-def _task_of(file: str, reading: Reading) -> TaskName:
+def task_of(file: str, reading: Reading) -> TaskName:
+    """The task that the fields of the first record speak for. Raises UsageError where they do not, InputError for a
+    file that cannot be read."""
     check_inputs([file])
     try:
         first = _first(file)
