@@ -41,6 +41,8 @@ _MAY_IMPORT = {
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     "meta": {"errors"},
+    # Strengths of systems and worth of answers: numbers from verdicts, and the records that are compared.
+    "rank": _WAIST | _RECORDS | {"meta", "run.lines", "run.reader"},
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
     # Published files are opened and read like inputs, records written and named like those of a run.
@@ -49,7 +51,7 @@ _MAY_IMPORT = {
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "report", "run"},
+    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "rank", "report", "run"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -129,8 +131,9 @@ def test_only_the_command_line_imports_typer_and_rich() -> None:
     assert {module.split(".")[0] for module in _importers({"typer", "rich", "click"})} <= {"cli"}
 
 
-def test_only_measures_on_verdicts_import_the_statistics_libraries() -> None:
-    assert {module.split(".")[0] for module in _importers({"krippendorff", "scipy", "sklearn"})} == {"meta"}
+def test_only_measures_and_rankings_import_the_statistics_libraries() -> None:
+    # Strengths are fitted where the models are that they belong to.
+    assert {module.split(".")[0] for module in _importers({"krippendorff", "scipy", "sklearn"})} == {"meta", "rank"}
 
 
 def test_only_fetching_reaches_the_network() -> None:
@@ -168,6 +171,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
             "data convert --help",
             {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "scipy", "sklearn"},
         ),
+        ("rank --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

@@ -17,6 +17,7 @@ from fare_cli.cli import data, doctor, judge, models, prompts
 from fare_cli.cli.audit import audit_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.options import SectionedCommand
+from fare_cli.cli.rank import rank_command
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -103,6 +104,7 @@ def build_app() -> Any:
         app.add_typer(group, name=name, cls=_Group)
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
+    app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
 

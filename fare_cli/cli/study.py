@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -94,15 +94,21 @@ def check_report_file(path: Path | None) -> None:
 
 def show_report(report: Report, *, as_json: bool, file: Path | None) -> None:
     """Prints the report on stdout, and writes it to `file` if there is one."""
-    from fare_cli.report.page import page
     from fare_cli.report.text import text_lines
-    from fare_cli.run.files import write_whole
 
-    values: dict[str, Any] = report.to_json()
-    if file is not None:
-        text = page(report) if file.suffix == ".html" else json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-        write_whole(file, text, "report")
+    write_report(report, file)
     if as_json:
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
         print("\n".join(text_lines(report)), flush=True)
+
+
+def write_report(report: Report, file: Path | None) -> None:
+    """Writes the report to `file`, as a page or as JSON, if there is one."""
+    from fare_cli.report.page import page
+    from fare_cli.run.files import write_whole
+
+    if file is not None:
+        as_page = file.suffix == ".html"
+        text = page(report) if as_page else json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+        write_whole(file, text, "report")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fare_cli.meta.agreement import Interval, Proportion
 from fare_cli.meta.bootstrap import Estimate
 
+#: From here on, digits behind the point say nothing.
+_LARGE = 100
+
 
 def share_in_words(found: Proportion) -> str:
     """`3 of 60 (5.0%; 1.7% to 13.7%)`: count, share and interval."""
@@ -19,12 +22,13 @@ def interval_in_words(found: Proportion) -> str:
 
 
 def estimate_in_words(found: Estimate) -> str:
-    """`0.412 (0.301 to 0.512)`; without the brackets where there is no interval."""
+    """`0.412 (0.301 to 0.512)`, `1023 (987 to 1060)`; without the brackets where there is no interval."""
+    digits = 0 if max(map(abs, (found.value, *(found.interval or ())))) >= _LARGE else 3
     if found.interval is None:
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} ({range_in_words(found.interval)})"
+        return f"{found.value:.{digits}f}"
+    return f"{found.value:.{digits}f} ({range_in_words(found.interval, digits)})"
 
 
-def range_in_words(found: Interval) -> str:
+def range_in_words(found: Interval, digits: int = 3) -> str:
     """`0.301 to 0.512`."""
-    return f"{found.low:.3f} to {found.high:.3f}"
+    return f"{found.low:.{digits}f} to {found.high:.{digits}f}"

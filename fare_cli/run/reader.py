@@ -69,6 +69,20 @@ def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Ite
             yield _identified(_item(plan, line, place), ids, places.number(place), places.name)
 
 
+def read_values(plan: InputPlan) -> Iterator[tuple[Place, Any]]:
+    """The JSON value of every line that is not empty, or the RecordError that it has instead.
+
+    For inputs of which a line can be more than one record. Raises InputError for an input that cannot be read.
+    """
+    for line in _lines(plan, []):
+        if line.data is None or line.data.strip():
+            try:
+                value = _json_of(line, plan.max_line_bytes)
+            except RecordError as error:
+                value = error
+            yield Place(line.file, line.number), value
+
+
 def _lines(plan: InputPlan, digests: list[InputDigest]) -> Iterator[RawLine]:
     if plan.shuffle_seed is None:
         for line in read_lines(plan.files, digests, max_line_bytes=plan.max_line_bytes):

@@ -53,16 +53,35 @@ def report_on(sets: Sequence[VerdictSet], *, extra: Sequence[Table] = ()) -> Rep
         warnings += [_said_of(sets, name, text) for text in _warnings(verdicts, chance)]
     if all(case.gold is None for one in sets for case in one.cases):
         warnings.append("no record has gold: how often the judge is right cannot be measured")
-    for (one, first), (other, second) in combinations(zip(sets, names, strict=True), 2):
-        compared, said = _compared(one, other)
-        parts += compared if len(sets) == 2 else [_within(f"{first} and {second}", part) for part in compared]
+    for more, said in (_judges_compared(sets, names), _protocols_compared(sets)):
+        parts += more
         warnings += said
-    for found, name in _across(sets):
-        chance_note = " (no more than chance would)" if no_more_than_chance(found) else ""
-        crossed = [replace(part, title=part.title + chance_note) for part in one_story_parts(found)]
-        parts += crossed if not name else [_within(name, part) for part in crossed]
     title = _title(sets) + _AT_CHANCE * (None not in chances)
     return Report(title, _facts(sets, names), tuple(parts), tuple(dict.fromkeys(warnings)))
+
+
+def _judges_compared(sets: Sequence[VerdictSet], names: Sequence[str]) -> tuple[list[Part], list[str]]:
+    """Every two judges of the same records."""
+    parts: list[Part] = []
+    warnings: list[str] = []
+    for (one, first), (other, second) in combinations(zip(sets, names, strict=True), 2):
+        compared, said = _compared(one, other, (first, second))
+        parts += compared if len(sets) == 2 else [_within(f"{first} and {second}", part) for part in compared]
+        warnings += said
+    return parts, warnings
+
+
+def _protocols_compared(sets: Sequence[VerdictSet]) -> tuple[list[Part], list[str]]:
+    """Every judge with verdicts of several tasks on the same answers."""
+    parts: list[Part] = []
+    found = _across(sets)
+    for stories_told, name in found:
+        note = " (no more than chance would)" if no_more_than_chance(stories_told) else ""
+        crossed = [replace(part, title=part.title + note) for part in one_story_parts(stories_told)]
+        parts += crossed if not name else [_within(name, part) for part in crossed]
+    if found and any(one.weights is None for one in sets):
+        return parts, ["that one judge gave the verdicts of all tasks is taken for granted: a manifest is missing"]
+    return parts, []
 
 
 def _section(verdicts: VerdictSet, chance: str | None) -> list[Part]:
@@ -136,16 +155,17 @@ def _reported(sets: Sequence[VerdictSet], names: Sequence[str], figures: Sequenc
     return [Table("reported", "beside the paper's figures", columns, rows, note)]
 
 
-def _compared(one: VerdictSet, other: VerdictSet) -> tuple[list[Part], list[str]]:
+def _compared(one: VerdictSet, other: VerdictSet, names: tuple[str, str]) -> tuple[list[Part], list[str]]:
     """Two judges on the same records; nothing for two sets that share none, or for one judge twice."""
     if one.task != other.task or {case.judge for case in one.cases} == {case.judge for case in other.cases}:
         return [], []
     joined = join(one.cases, other.cases)
     if not joined.pairs and not joined.changed:
         return [], []
-    named = f"{one.judge} and {other.judge} on {one.name}"
-    parts = comparison_parts(one, other, joined) if joined.pairs else []
-    return parts, [f"{named}: {text}" for text in join_warnings(joined)]
+    if one.judge != other.judge:
+        names = one.judge, other.judge
+    parts = comparison_parts(one.protocol.headline, joined, names) if joined.pairs else []
+    return parts, [f"{' and '.join(names)} compared: {text}" for text in join_warnings(joined)]
 
 
 def _across(sets: Sequence[VerdictSet]) -> list[tuple[list[Any], str]]:

@@ -13,6 +13,7 @@ from fare_cli.folders import cache_folder
 from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.judge import Judge
 from fare_cli.meta.agreement import Proportion, proportion
+from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
 from fare_cli.report.words import interval_in_words
 from fare_cli.run.lines import check_inputs, is_pipe
 from fare_cli.run.progress import ProgressSnapshot
@@ -158,19 +159,18 @@ def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:
     return proportion(sum(asked), len(asked)) if asked else None
 
 
-def at_chance(verdicts: Sequence[Scored]) -> str | None:
+def at_chance(verdicts: Sequence[Scored], clusters: Clusters = None) -> str | None:
     """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
 
     With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
     gold label makes by itself. Without gold, for pairs asked in both orders: the orders agree no more often than two
-    coins.
+    coins. `clusters` say which records belong together, see `meta.clusters`.
     """
-    decided = [one for one in verdicts if one.correct is not None and one.verdict is not None]
-    undecided = [one for one in verdicts if one.correct is not None and one.verdict is None]
-    if decided or undecided:
-        golds = Counter(str(one.gold) for one in (*decided, *undecided))
-        chance = golds.most_common(1)[0][1] / golds.total()
-        right = proportion(sum(bool(one.correct) for one in decided), len(decided))
+    scored = [one for one in verdicts if one.correct is not None]
+    if scored:
+        decided = [index for index, one in enumerate(verdicts) if one.correct is not None and one.verdict is not None]
+        chance = Counter(str(one.gold) for one in scored).most_common(1)[0][1] / len(scored)
+        right = clustered_proportion([bool(verdicts[index].correct) for index in decided], of_those(decided, clusters))
         if right.interval.low > chance:
             return None
         if not decided:

@@ -158,7 +158,7 @@ def test_two_models_are_compared(evaluate: Eval, home: Path) -> None:
 
 
 def test_pairs_are_judged_three_ways(evaluate: Eval) -> None:
-    done = evaluate("--cross", example("pairwise"), "--limit", "3", "--json")
+    done = evaluate("--cross", example("pairwise"), "--limit", "3", "-o", "kept", "--json")
     assert done.returncode == 0, done.stderr
     tables = json.loads(done.stdout)["tables"]
     assert [row["task"] for row in tables["sets"]["rows"]] == ["pairwise", "verify", "score"]
@@ -169,6 +169,9 @@ def test_pairs_are_judged_three_ways(evaluate: Eval) -> None:
         "verify and score",
     ]
     assert all(row["agree"]["of"] == 3 for row in between)
+    files = [f"kept/pairwise.{task}.tiny.jsonl" for task in ("score", "pairwise", "verify")]
+    again = evaluate(*(option for file in files for option in ("--verdicts", file)), "--json")
+    assert json.loads(again.stdout)["tables"]["one-story"] == tables["one-story"]
 
 
 def test_too_many_invalid_records_exit_3_after_the_report(evaluate: Eval, home: Path) -> None:

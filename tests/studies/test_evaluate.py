@@ -167,6 +167,23 @@ def test_a_judge_at_chance_is_said_to_be_in_title_tables_and_a_warning() -> None
         assert all("no better than chance" in one.title for one in claims)
 
 
+def test_few_questions_asked_often_are_no_proof_of_more_than_chance() -> None:
+    verdicts = judged("verify", answers(9, each=20), accuracy=0.75, about=question_of, seed=1)
+    right = sum(bool(one.correct) for one in verdicts)
+    assert right in (120, 140)
+    assert "chance" in evaluate(verdicts).title
+    apart = [one.model_copy(update={"record": None}) for one in verdicts]
+    assert "chance" not in evaluate(apart).title
+
+
+def test_scores_that_are_never_exact_but_go_with_gold_are_better_than_chance() -> None:
+    records = [record for record in scored(100) if record["gold"] < 5]
+    report = evaluate(judged("score", [{**record, "gold": record["gold"] + 1} for record in records]))
+    assert value(report, "coverage", "100%", column=3).cases == 0
+    assert value(report, "score", "bias (said less gold)").value == -1
+    assert "chance" not in report.title
+
+
 def test_invalid_verdicts_are_counted_by_kind_and_never_scored() -> None:
     records = pairs(50)
     records[3]["question"] = ""
@@ -194,10 +211,14 @@ def test_ties_in_gold_count_only_for_a_judge_that_can_say_tie() -> None:
 
 def test_two_judges_are_compared_on_the_same_records() -> None:
     better, worse = (
-        VerdictSet.of(judged("pairwise", pairs(400), options, accuracy=accuracy, seed=accuracy * 100), name="pairs")
-        for accuracy, options in ((0.9, DIRECT), (0.7, JudgingOptions(mode="direct", combine="mean")))
+        VerdictSet.of(judged("pairwise", pairs(400), options, accuracy=accuracy, seed=seed), name=name)
+        for name, accuracy, seed, options in (
+            ("better", 0.9, 1, DIRECT),
+            ("worse", 0.7, 2, JudgingOptions(mode="direct", combine="mean")),
+        )
     )
     report = report_on([better, worse])
+    assert "worse compared with better" in [one.title for one in report.tables]
     assert holds(value(report, "compared", "accuracy, difference"), -0.2)
     assert value(report, "compared", "McNemar's test, p") < 0.001
     only = [
@@ -264,6 +285,22 @@ def test_a_judge_of_random_opinions_contradicts_itself_and_the_title_says_so() -
         value(report, "contradictions", "the preferred answer is said to be wrong, the other one right") == against > 0
     )
     assert "no more than chance" in next(one.title for one in report.tables if one.name == "one-story")
+
+
+def test_scores_and_yes_or_no_alone_are_compared_on_all_answers_of_a_question() -> None:
+    answered = [
+        {"question": f"question {number}", "answer": f"{kind} points: {score}"}
+        for number in range(10)
+        for kind, score in (("RIGHT", 5), ("WRONG", 2), ("WRONG more", 2))
+    ]
+    rated = [{**one, "rubric": "What are the points?"} for one in answered]
+    sets = [VerdictSet.of(judged("verify", answered)), VerdictSet.of(judged("score", rated), name="scores")]
+    report = report_on(sets)
+    # Three pairs of answers a question; of one pair both answers are wrong and have the same score.
+    assert (
+        value(report, "one-story", "verify and score").cases == value(report, "one-story", "verify and score").of == 30
+    )
+    assert any("a manifest is missing" in text for text in report.warnings)
 
 
 def test_answers_are_judged_once_and_by_the_rubric_of_their_record() -> None:

@@ -11,9 +11,8 @@ from fare_cli.meta.clusters import clustered_proportion
 from fare_cli.meta.paired import compare_right, difference
 from fare_cli.report.model import Value
 from fare_cli.studies.evaluating.case import Case, clusters_of
-from fare_cli.studies.evaluating.headline import ACCURACY, Headline, measure
+from fare_cli.studies.evaluating.headline import ACCURACY, PEARSON, Headline, measure
 from fare_cli.studies.evaluating.parts import Part, measures_table
-from fare_cli.studies.evaluating.verdict_set import VerdictSet
 
 _NAMED = 3
 
@@ -51,10 +50,8 @@ def _by_id(cases: Sequence[Case]) -> dict[str, Case]:
     return found
 
 
-def comparison_parts(before: VerdictSet, after: VerdictSet, joined: Joined) -> list[Part]:
-    """The headline figure of both on their common records, its difference, and the test."""
-    names = before.judge, after.judge
-    headline = before.protocol.headline
+def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str]) -> list[Part]:
+    """The headline figure of both judges on their common records, its difference, and the test."""
     counting = [pair for pair in joined.pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
     sides = [[pair[side] for pair in counting] for side in (0, 1)]
     rows: list[tuple[str, Value]] = [
@@ -65,10 +62,9 @@ def comparison_parts(before: VerdictSet, after: VerdictSet, joined: Joined) -> l
     ]
     if headline.is_right is None:
         rows.append((f"{headline.name}, difference", _difference(headline, *sides)))
-        if before.task == "score":
+        if headline is PEARSON:
             rows.append(("mean absolute error, difference", _of_errors(*sides)))
-        headline = ACCURACY
-    rows += _right(headline, joined.pairs, names)
+    rows += _right(headline if headline.is_right is not None else ACCURACY, joined.pairs, names)
     return [
         measures_table(
             "compared",
