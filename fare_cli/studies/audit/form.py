@@ -25,8 +25,9 @@ _LEAST_PADDING = 4
 # Latin letters and the Cyrillic ones that look the same in most typefaces (Unicode's confusables.txt).
 _LOOK_ALIKES = str.maketrans("aceopxyAEOPCTX", "асеорхуАЕОРСТХ")
 _ZERO_WIDTH_SPACE = "\u200b"
-# No part of an address: there one letter for another is another address.
-_WORD = re.compile(r"(?<![\w./@:=?&-])[A-Za-z]{4,}(?!://|[./@=]\w|\w)")
+_WORD = re.compile(r"[A-Za-z]{4,}")
+# With one letter for another it would be another address.
+_ADDRESS = re.compile(r"\S+://\S+|\bwww\.\S+|\S+@\S+\.\w+")
 _SHARE = 0.3
 
 
@@ -72,7 +73,8 @@ def zero_width(text: str, spot: Spot) -> str | None:
 def _in_some_words(text: str, spot: Spot, write: Callable[[str], str]) -> str | None:
     if has_code(text):
         return None
-    words = [match for match in _WORD.finditer(text) if write(match[0]) != match[0]]
+    kept = {place for match in _ADDRESS.finditer(text) for place in range(*match.span())}
+    words = [match for match in _WORD.finditer(text) if write(match[0]) != match[0] and match.start() not in kept]
     if not words:
         return None
     chosen = {match.start() for match in spot.draw.sample(words, max(1, round(_SHARE * len(words))))}
