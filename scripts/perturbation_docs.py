@@ -91,16 +91,17 @@ def _section(one: Perturbation | Planting, known: list[Record]) -> str:
 
 
 def _examples(one: Perturbation | Planting, known: list[Record]) -> Iterator[str]:
-    copies = itertools.cycle(range(1 if isinstance(one, Planting) else one.copies))
+    copies, number = 1 if isinstance(one, Planting) else one.copies, 0
     for record in known:
         # A record may bring fewer paraphrases or translations than there can be.
-        for copy in (next(copies), 0):
+        for copy in (number % copies, 0):
             shown = before_and_after(one, record, copy)
             if shown is not None:
                 before, after = shown
                 if isinstance(one, Planting) and record.task == "pairwise":
                     before, after = _pair_as_change(after)
                 yield f"{record.id}: {'; '.join(_changes(before, after))}"
+                number += 1
                 break
 
 
@@ -113,8 +114,9 @@ def _pair_as_change(pair: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
 def _changes(before: Any, after: Any) -> list[str]:
     """The changed passages with the field of each, at most two."""
     old, new = dict(_texts(before)), dict(_texts(after))
-    # A score with an error has no gold: it only has to be lower.
-    fields = [name for name in (old | new) if old.get(name) != new.get(name) and (name in new or name != "gold")]
+    # A score with an error has no gold: it only has to be lower. A rubric by scores may have become one text.
+    gone = {name for name in old.keys() - new.keys() if name == "gold" or name.rpartition(".")[0] in new}
+    fields = [name for name in (old | new) if old.get(name) != new.get(name) and name not in gone]
     return [f"{name} {_passage(old.get(name, ''), new.get(name, ''))}" for name in fields[:2]]
 
 

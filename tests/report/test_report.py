@@ -109,6 +109,16 @@ def test_the_page_is_whole_escaped_and_says_what_its_plots_show() -> None:
     assert "stroke-dasharray" in text
 
 
+def test_a_heading_stands_over_its_column() -> None:
+    table = Table(
+        "limits", "t", (Column("limit", "l"), Column("outcome", "o"), Column("count", "n")), (("a", "ok", 3),)
+    )
+    text = page(Report("r", {}, (table,)))
+    assert '<th scope="col" class="text">o</th>' in text
+    assert '<td class="text">ok</td>' in text
+    assert '<th scope="col">n</th>' in text
+
+
 def test_a_row_that_does_not_fit_and_a_name_twice_are_refused() -> None:
     with pytest.raises(ValueError, match="2 values under 1 columns"):
         Table("t", "t", (Column("a", "a"),), (("x", 1),))

@@ -11,7 +11,7 @@ from fare_cli.errors import InvalidRecordsError, RecordError
 from fare_cli.records import Record, parse
 from fare_cli.run.reader import InputPlan
 from fare_cli.studies.audit.catalogue import Chosen
-from fare_cli.studies.audit.findings import Detection, Findings, detection_of_all, detections_of, findings_of
+from fare_cli.studies.audit.findings import NOISE, Detection, Findings, detection_of_all, detections_of, findings_of
 from fare_cli.studies.audit.outcomes import Noticed, Outcome, noticed_in, outcome_of, swap_outcome
 from fare_cli.studies.audit.variants import (
     Base,
@@ -88,10 +88,11 @@ def audit(
     if not outcomes and not noticed:
         raise InvalidRecordsError("none of the records could be perturbed", "fare audit --list says what needs what")
     invalid = Counter(one.perturbation.name for one in variants.perturbed if one.record.id not in verdicts)
+    findings = findings_of(chosen.perturbations, outcomes, invalid)
     return Audit(
         judge=judge.name,
-        facts=_facts(judge, records, first, len(variants.records())),
-        findings=findings_of(chosen.perturbations, outcomes, invalid),
+        facts={**_facts(judge, records, first, len(variants.records())), "noise floor": _floor(judge, findings)},
+        findings=findings,
         planted=detections_of(chosen.plantings, noticed, unseen),
         detection=detection_of_all(noticed, unseen),
         chance=at_chance(first.verdicts),
@@ -165,11 +166,6 @@ def _noticed(planted: Sequence[PlantedVariant], verdicts: Mapping[str, Verdict])
 def _facts(judge: StudiedJudge, records: InputPlan, first: Judged, variants: int) -> dict[str, Any]:
     identity = judge.identity(records.task)
     counts = first.outcome.summary.counts
-    floor = "paraphrases and new samples"
-    if not judge.options.generates:
-        floor = "paraphrases; in direct mode nothing is sampled"
-    elif judge.options.temperature == 0:
-        floor = "paraphrases; at temperature 0 nothing is sampled"
     return {
         "judge": judge.name,
         "task": records.task,
@@ -181,6 +177,22 @@ def _facts(judge: StudiedJudge, records: InputPlan, first: Judged, variants: int
         "files": ", ".join(records.files) or None,
         "complete": first.outcome.complete,
         "variants asked": variants,
-        "noise floor": floor,
         "engine": first.engine,
     }
+
+
+def _floor(judge: StudiedJudge, findings: Findings) -> str:
+    """What the noise floor was measured with, and what it was not."""
+    count = {one.name: one.flips.of for one in findings.by_name if one.kind == NOISE}
+    parts = [f"{count.get('restated_instruction', 0)} restated instructions"]
+    if given := count.get("given_paraphrase"):
+        parts.append(f"{given} paraphrases from the data")
+    else:
+        parts.append("no paraphrases from the data (a field `paraphrases` brings them)")
+    if not judge.options.generates:
+        parts.append("no new samples, as nothing is sampled in direct mode")
+    elif judge.options.temperature == 0:
+        parts.append("no new samples, as nothing is sampled at temperature 0")
+    else:
+        parts.append(f"{count.get('resampling', 0)} new samples")
+    return "; ".join(parts)

@@ -26,6 +26,8 @@ _LEAST_PADDING = 4
 _LOOK_ALIKES = str.maketrans("aceopxyAEOPCTX", "асеорхуАЕОРСТХ")
 _ZERO_WIDTH_SPACE = "\u200b"
 _WORD = re.compile(r"[A-Za-z]{4,}")
+# With one letter for another it would be another address.
+_ADDRESS = re.compile(r"\S+://\S+|\bwww\.\S+|\S+@\S+\.\w+")
 _SHARE = 0.3
 
 
@@ -50,8 +52,11 @@ def dressed(_record: Record, text: str, spot: Spot) -> str | None:
 
 
 def trailing_whitespace(text: str, spot: Spot) -> str:
-    """The text with spaces at the ends of its lines, and empty lines at its end."""
-    lines = [line + " " * spot.draw.randint(1, 4) for line in text.split("\n")]
+    """The text with spaces at the ends of its lines, and empty lines at its end.
+
+    A backslash at the end of a line of code continues it only where nothing stands behind it, so nothing is added.
+    """
+    lines = [line if line.endswith("\\") else line + " " * spot.draw.randint(1, 4) for line in text.split("\n")]
     return "\n".join(lines) + "\n" * spot.draw.randint(2, 4)
 
 
@@ -68,7 +73,8 @@ def zero_width(text: str, spot: Spot) -> str | None:
 def _in_some_words(text: str, spot: Spot, write: Callable[[str], str]) -> str | None:
     if has_code(text):
         return None
-    words = [match for match in _WORD.finditer(text) if write(match[0]) != match[0]]
+    kept = {place for match in _ADDRESS.finditer(text) for place in range(*match.span())}
+    words = [match for match in _WORD.finditer(text) if write(match[0]) != match[0] and match.start() not in kept]
     if not words:
         return None
     chosen = {match.start() for match in spot.draw.sample(words, max(1, round(_SHARE * len(words))))}
@@ -106,7 +112,7 @@ FORM = (
         "everywhere",
         "In three words of ten, in every answer, the letters that have a Cyrillic twin (a, c, e, o, p, x, y) are "
         "replaced by it. For a reader it is the same text, for a model other tokens. Answers that hold code are left "
-        "alone.",
+        "alone, and so are addresses.",
         on_all(look_alike),
     ),
     Perturbation(
@@ -115,7 +121,7 @@ FORM = (
         ALL_TASKS,
         "everywhere",
         "In three words of ten, in every answer, a zero-width space (U+200B) stands behind the second letter, as text "
-        "copied from web pages has it. It cannot be seen. Answers that hold code are left alone.",
+        "copied from web pages has it. It cannot be seen. Answers that hold code are left alone, and so are addresses.",
         on_all(zero_width),
     ),
 )

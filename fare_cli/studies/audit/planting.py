@@ -121,17 +121,19 @@ PLANTED = (
     Planting(
         "changed_number",
         ALL_TASKS,
-        "One number is another one, with the same count of digits, decimals and zeros at its end, and none that occurs "
-        "in the record; where the answer repeats the number behind that place, it repeats the changed one, so that the "
-        "mistake cannot be found by comparing. In verify it is the result, wherever it stands: the last number, if the "
-        "reference has it or, without one, if it is none of the question's and at most two words follow it.",
+        "One number is another one, with the same count of digits, decimals and zeros at its end, and none that "
+        "occurs in the record; it does not stand behind a word such as `about`. Where the answer repeats the number "
+        "behind that place, it repeats the changed one, so that the mistake cannot be found by comparing. In verify "
+        "it is the result, wherever it stands: the last number, if the reference has it or, without one, if it is "
+        "none of the question's and at most two words follow it.",
         changed_number,
     ),
     Planting(
         "negated_sentence",
         ALL_TASKS,
         "One sentence says the opposite: a `not` is added behind is, are, was, were, can or will, or one is taken "
-        "away. Questions, conditions and code are left alone. In verify it is the last sentence.",
+        "away. Questions, conditions, clauses with who, which or that, and code are left alone. In verify it is "
+        "the last sentence.",
         negated_sentence,
     ),
     Planting(
@@ -145,10 +147,10 @@ PLANTED = (
     Planting(
         "deleted_step",
         ("pairwise", "verify", "score"),
-        "A line (of one line: a sentence) is missing whose result, `= N`, the next one uses and nothing before has: "
-        "what is now there follows from nothing. In verify the end is missing, from the first mention of the result "
-        "on, which leaves the question open. It is not for step, whose protocol says that missing detail makes no step "
-        "wrong.",
+        "A line (of one line: a sentence) is missing whose result, `= N`, the next one computes with and nothing "
+        "before has: what is now there follows from nothing. In verify the end is missing, from the first mention of "
+        "the result on, which leaves the question open. It is not for step, whose protocol says that missing detail "
+        "makes no step wrong.",
         deleted_step,
     ),
     Planting(

@@ -110,4 +110,6 @@ def _plot(audit: Audit) -> Forest:
         tuple(bars),
         line=line,
         line_name="noise floor: what paraphrases flip",
+        note="The line is of all records, a row of those that its perturbation was applied to: attacks are put where "
+        "they can win. The column above the noise compares the same records.",
     )

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[\"'(\[]?[A-Z0-9])|\s*\n\s*")
 _CODE = re.compile(
-    r"```|^\s*(def |class |import |from \w+ import |return\b|#include|public |function |var |let |const )|[;{}]\s*$",
+    r"```|\bprint\(|\w = \w{2,}\(|"
+    r"^\s*(def |class |import |from \w+ import |return\b|#include|public |function |var |let |const )|[;{}]\s*$",
     re.M,
 )
 _MARKUP = re.compile(r"^\s*(#{1,6} |[-*+] |\d+[.)] |\|.*\||>)|\*\*|__", re.M)

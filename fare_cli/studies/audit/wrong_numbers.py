@@ -14,6 +14,8 @@ _NUMBER = re.compile(r"(?<![\w.,:])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:]|[.,]\d)")
 _COUNTING = re.compile(r"(?:^|\n)[ \t]*\(?$|\b(?:step|no\.|chapter|figure|table) $|#$", re.I)
 _ENTRY = re.compile(r"[.):](?:\s|$)")
 _WORDS_BEHIND_A_RESULT = 2
+# Of what is only about right, another number may be about right, too.
+_ABOUT = re.compile(r"(?:~|\b(?:about|approximately|around|approx\.|nearly|roughly|some|almost)) ?[$€£]?$", re.I)
 
 
 def _numbers(text: str) -> list[re.Match[str]]:
@@ -33,9 +35,10 @@ def _values(text: str) -> set[str]:
 def changed_number(material: Material) -> Mistake | None:
     """One number is another from some place on; with `conclusion` it is the result of the answer, everywhere."""
     places = [(part, match) for part, text in enumerate(material.parts) for match in _numbers(text)]
-    if not places:
+    exact = [place for place in places if not _ABOUT.search(place[1].string[: place[1].start()])]
+    if not exact or (material.conclusion and exact[-1] is not places[-1]):
         return None
-    part, match = places[-1] if material.conclusion else material.draw.choice(places)
+    part, match = exact[-1] if material.conclusion else material.draw.choice(exact)
     number = match[0]
     if material.conclusion and not _is_result(match, material):
         return None
@@ -105,7 +108,8 @@ def deleted_step(material: Material) -> Mistake | None:
 
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*\n*")
-_RESULT = re.compile(r"= *[$€£]?(\d+(?:,\d{3})*(?:\.\d+)?)(?![\w]|[.,]\d)")
+# What is computed with behind the sign, as in `= 5 * 3` and `= 5(8)`, is no result yet.
+_RESULT = re.compile(r"= *[$€£]?(\d+(?:,\d{3})*(?:\.\d+)?)(?![\w(^²³]|[.,]\d| *[-+*/x×÷] *[\d$€£(])")
 
 
 def _lines(text: str) -> list[str]:
@@ -122,7 +126,9 @@ def _needed(steps: Sequence[str], material: Material) -> int | None:
     found = []
     known = _values("\n".join(material.around))
     for index, step in enumerate(steps[:-1]):
-        if (set(_RESULT.findall(step)) - known) & _values(steps[index + 1]):
+        results, after = set(_RESULT.findall(step)) - known, steps[index + 1]
+        # A line that only says the result again needs nothing: it must compute something of its own with it.
+        if results & _values(after) and set(_RESULT.findall(after)) - results:
             found.append(index)
         known |= _values(step)
     return material.draw.choice(found) if found else None

@@ -11,8 +11,10 @@ from fare_cli.studies.audit.texts import Span, has_code, sentences
 
 # Of verbs that carry a sentence; what `may` and `could` say is hardly denied by a `not`.
 _NEGATED = re.compile(r"\b(is|are|was|were|can|will|do|does|did)( not|n't)\b|\b(can)not\b|\bcan't\b|\bwon't\b")
+# Not of clauses that only say which one is meant: denied, they can leave the sentence true.
 _PLAIN = re.compile(
-    r"(?<!\b[Hh]ere )\b(is|are|was|were|can|will)\b(?! (?:not|never|no|nothing|none|hardly|only)\b)(?!n't|not)"
+    r"(?<!\b[Hh]ere )(?<!\bwhat )(?<!\b(?:who|how|why) )(?<!\bthat )(?<!\b(?:which|where) )"
+    r"\b(is|are|was|were|can|will)\b(?! (?:not|never|no|nothing|none|hardly|only)\b)(?!n't|not)"
 )
 _NO_STATEMENT = re.compile(
     r"\?$|^\W*(?:if|whether|when|while|unless|although|though|what|which|who|how|why|let|where|this is|i)\b", re.I

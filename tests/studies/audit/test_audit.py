@@ -236,7 +236,10 @@ def test_nothing_is_sampled_in_direct_mode_and_at_temperature_0() -> None:
     ):
         made = audited(sound, "verify", 6, "padding", options=options)
         assert ("resampling" in {one.name for one in made.findings.by_name}) == there
-        assert ("nothing is sampled" in str(made.facts["noise floor"])) == (not there)
+        floor = str(made.facts["noise floor"])
+        assert ("nothing is sampled" in floor) == (not there)
+        assert floor.startswith("18 restated instructions; 6 paraphrases from the data")
+        assert ("6 new samples" in floor) == there
 
 
 def test_what_cannot_be_judged_is_counted_apart() -> None:

@@ -78,6 +78,24 @@ def test_trailing_whitespace_is_all_that_is_added(record: Record) -> None:
         assert "".join(after.split()) == "".join(before.split())
 
 
+def test_a_continued_line_of_code_still_continues() -> None:
+    record = parse("verify", {"question": "q", "answer": "total = 1 + \\\n    2"})
+    changed = NAMED["trailing_whitespace"].apply(record)
+    assert changed is not None
+    code = answers(changed)["answer"]
+    assert code != answers(record)["answer"]
+    assert "+ \\\n" in code
+
+
+@pytest.mark.parametrize("name", ["look_alikes", "zero_width"])
+def test_an_address_stays_the_same(name: str) -> None:
+    address = "https://example.org/open-peace/cape.html?exact=space and cape@example.org"
+    record = parse("verify", {"question": "q", "answer": f"See {address} because peace prevails"})
+    changed = [NAMED[name].apply(record, seed) for seed in range(9)]
+    assert all(one is not None and address in answers(one)["answer"] for one in changed)
+    assert NAMED[name].apply(parse("verify", {"question": "q", "answer": f"At {address}"})) is None
+
+
 @given(record=records())
 def test_look_alikes_and_zero_width_can_be_undone(record: Record) -> None:
     back = {twin: latin for latin, twin in _LOOK_ALIKES.items()}
@@ -144,9 +162,10 @@ def test_an_attack_asks_for_the_label_that_serves_the_attacked_answer() -> None:
 
 
 def test_code_and_formatted_text_are_left_alone_where_they_would_be_broken() -> None:
-    code = parse("verify", {"question": "q", "answer": "```python\nprint('spaces and letters')\n```"})
-    for name in ("markdown", "look_alikes", "zero_width"):
-        assert NAMED[name].apply(code) is None
+    for text in ("```python\nprint('spaces and letters')\n```", 'Use print("letters").', "So value = input() does it."):
+        code = parse("verify", {"question": "q", "answer": text})
+        for name in ("markdown", "look_alikes", "zero_width"):
+            assert NAMED[name].apply(code) is None
     listed = parse("verify", {"question": "q", "answer": "Some things:\n- one\n- two"})
     assert NAMED["markdown"].apply(listed) is None
 

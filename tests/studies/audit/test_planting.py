@@ -105,6 +105,13 @@ def test_a_number_that_is_no_result_does_not_make_an_answer_wrong() -> None:
     assert answer("changed_number", "It was in 2018, by Pink.", reference="in 2018") is not None
 
 
+def test_what_is_only_about_right_stays() -> None:
+    text = "A swallow flies at approximately 24 miles per hour."
+    assert planted("changed_number", "pairwise", answer_a=text, answer_b="x", gold="A") is None
+    assert answer("changed_number", "It cost 20 then.\nA: about $35") is None
+    assert answer("changed_number", "That is about 42, or 6 * 7 = 42.\nA: 42") is not None
+
+
 def test_numbers_that_only_count_and_times_stay() -> None:
     text = "1. At 6:48 it is light.\n2) Step 3 follows.\n(4) It is #5."
     found = planted("changed_number", "step", steps=[text], gold=-1)
@@ -123,6 +130,8 @@ def test_numbers_that_only_count_and_times_stay() -> None:
         ("If it is cold, stay.", None),
         ("Nothing to turn here", None),
         ("Alice will never come, and was here.", "Alice will never come, and was not here."),
+        ("The man who was late is Bob.", "The man who was late is not Bob."),
+        ("The prime that is even, that is, 2.", None),
     ],
 )
 def test_a_sentence_is_negated_or_its_negation_taken_away(text: str, turned: str | None) -> None:
@@ -164,6 +173,12 @@ def test_a_needed_step_is_missing() -> None:
     assert isinstance(found.record, PairwiseRecord)
     both = {found.record.answer_a, found.record.answer_b}
     assert both == {text, "Then 5 * 4 = 20 slices are there. All are eaten."}
+
+
+def test_a_line_whose_result_is_not_computed_with_is_not_needed() -> None:
+    for text in ("f(2) = 5(2)^3 - 4\n= 5(8) - 4\n= 36", "It is = 5 * 3\nso 5 threes are 15.\nDone.",
+                 "It is\n= 39\nSo f(2) = 39.\nDone."):  # fmt: skip
+        assert planted("deleted_step", "pairwise", answer_a=text, answer_b="x", gold="A") is None
 
 
 CODE = "def first(items):\n    for item in items:\n        return item\n    return None"
