@@ -43,9 +43,8 @@ class Estimate(NamedTuple):
 def bootstrap(statistic: Statistic, records: int, clusters: Clusters = None) -> Estimate | None:
     """A statistic of so many records with its interval; None where it is not defined.
 
-    The interval is None for fewer than 6 clusters, and where some resamples have no value or all have the same one: that
-    would be certainty.
-    `statistic` is called 1,001 times.
+    The interval is None for fewer than 6 clusters, and where some resamples have no value or all have the same one:
+    that would be certainty. `statistic` is called 1,001 times.
     """
     numbers = cluster_numbers(clusters, records)
     if not records:

@@ -94,7 +94,7 @@ def audit(
         findings=findings_of(chosen.perturbations, outcomes, invalid),
         planted=detections_of(chosen.plantings, noticed, unseen),
         detection=detection_of_all(noticed, unseen),
-        chance=at_chance(first.verdicts),
+        chance=at_chance([base.verdict for base in bases], [base.record.cluster() for base in bases]),
     )
 
 

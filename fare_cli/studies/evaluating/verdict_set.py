@@ -10,7 +10,7 @@ from fare_cli.errors import InvalidRecordsError
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.records import TaskName
 from fare_cli.report.words import estimate_in_words
-from fare_cli.studies.evaluating.case import Case, judged
+from fare_cli.studies.evaluating.case import Case, clusters_of, judged
 from fare_cli.studies.evaluating.counting import Timing
 from fare_cli.studies.evaluating.headline import HEADLINES, PEARSON, Headline, measure
 from fare_cli.studies.judging import at_chance
@@ -58,7 +58,7 @@ class VerdictSet:
         """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell."""
         found = judged(self.cases)
         if self.task != "score":
-            return at_chance(found)
+            return at_chance(found, clusters_of(found))
         correlation = measure(PEARSON, found)
         if correlation is None:
             has_gold = any(PEARSON.counts(case) for case in found)
