@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from fare_cli.meta.bootstrap import FEWEST_CLUSTERS
 from fare_cli.report.model import Column, Report, Table, Value
-from fare_cli.studies.evaluating.case import judged
+from fare_cli.studies.evaluating.case import clusters_of, judged
 from fare_cli.studies.evaluating.categories import category_parts
 from fare_cli.studies.evaluating.certainty import certainty_parts
 from fare_cli.studies.evaluating.comparing import comparison_parts, join, join_warnings
@@ -54,7 +55,7 @@ def report_on(sets: Sequence[VerdictSet], *, extra: Sequence[Table] = ()) -> Rep
     if all(case.gold is None for one in sets for case in one.cases):
         warnings.append("no record has gold: how often the judge is right cannot be measured")
     for (one, first), (other, second) in combinations(zip(sets, names, strict=True), 2):
-        compared, said = _compared(one, other)
+        compared, said = _compared(one, other, (first, second))
         parts += compared if len(sets) == 2 else [_within(f"{first} and {second}", part) for part in compared]
         warnings += said
     for found, name in _across(sets):
@@ -90,6 +91,11 @@ def _warnings(verdicts: VerdictSet, chance: str | None) -> list[str]:
         )
     if not found:
         said.append("no record could be judged")
+    elif len(set(clusters_of(found))) < FEWEST_CLUSTERS:
+        said.append(
+            f"the records are of fewer than {FEWEST_CLUSTERS} clusters (groups or questions): only shares have an "
+            "interval, a wide one"
+        )
     return said
 
 
@@ -136,15 +142,19 @@ def _reported(sets: Sequence[VerdictSet], names: Sequence[str], figures: Sequenc
     return [Table("reported", "beside the paper's figures", columns, rows, note)]
 
 
-def _compared(one: VerdictSet, other: VerdictSet) -> tuple[list[Part], list[str]]:
-    """Two judges on the same records; nothing for two sets that share none, or for one judge twice."""
+def _compared(one: VerdictSet, other: VerdictSet, sets: tuple[str, str]) -> tuple[list[Part], list[str]]:
+    """Two judges on the same records, nothing for two sets that share none, or for one judge twice.
+
+    Judges of one name, as one model with other options, are called by the names of their sets.
+    """
     if one.task != other.task or {case.judge for case in one.cases} == {case.judge for case in other.cases}:
         return [], []
     joined = join(one.cases, other.cases)
     if not joined.pairs and not joined.changed:
         return [], []
-    named = f"{one.judge} and {other.judge} on {one.name}"
-    parts = comparison_parts(one, other, joined) if joined.pairs else []
+    names = (one.judge, other.judge) if one.judge != other.judge else sets
+    named = f"{names[0]} and {names[1]} on {one.name}"
+    parts = comparison_parts(one.protocol.headline, joined, names) if joined.pairs else []
     return parts, [f"{named}: {text}" for text in join_warnings(joined)]
 
 

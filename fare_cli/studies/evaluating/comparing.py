@@ -13,7 +13,6 @@ from fare_cli.report.model import Value
 from fare_cli.studies.evaluating.case import Case, clusters_of
 from fare_cli.studies.evaluating.headline import ACCURACY, Headline, measure
 from fare_cli.studies.evaluating.parts import Part, measures_table
-from fare_cli.studies.evaluating.verdict_set import VerdictSet
 
 _NAMED = 3
 
@@ -51,10 +50,8 @@ def _by_id(cases: Sequence[Case]) -> dict[str, Case]:
     return found
 
 
-def comparison_parts(before: VerdictSet, after: VerdictSet, joined: Joined) -> list[Part]:
-    """The headline figure of both on their common records, its difference, and the test."""
-    names = before.judge, after.judge
-    headline = before.protocol.headline
+def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str]) -> list[Part]:
+    """The headline figure of both judges on their common records, its difference, and the test."""
     counting = [pair for pair in joined.pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
     sides = [[pair[side] for pair in counting] for side in (0, 1)]
     rows: list[tuple[str, Value]] = [
@@ -63,22 +60,28 @@ def comparison_parts(before: VerdictSet, after: VerdictSet, joined: Joined) -> l
         (f"{headline.name}, {names[0]}", measure(headline, sides[0])),
         (f"{headline.name}, {names[1]}", measure(headline, sides[1])),
     ]
+    share = headline
     if headline.is_right is None:
         rows.append((f"{headline.name}, difference", _difference(headline, *sides)))
-        if before.task == "score":
+        if joined.pairs[0][0].task == "score":
             rows.append(("mean absolute error, difference", _of_errors(*sides)))
-        headline = ACCURACY
-    rows += _right(headline, joined.pairs, names)
+        share = ACCURACY
+    rows += _right(share, joined.pairs, names)
     return [
         measures_table(
             "compared",
             f"{names[1]} compared with {names[0]}",
             rows,
-            f"On the records that both could judge. A difference above 0: {names[1]} has more. {headline.name}: "
-            f"{headline.rule}. The test is McNemar's exact one, two-sided; it takes records as independent, so where "
-            "they are clustered go by the interval of the difference.",
+            f"On the records that both could judge. {_how(headline, names[1])}" if counting else "Without gold.",
         )
     ]
+
+
+def _how(headline: Headline, second: str) -> str:
+    return (
+        f"A difference above 0: {second} has more. {headline.name}: {headline.rule}. The test is McNemar's exact one, "
+        "two-sided; it takes records as independent, so where they are clustered go by the interval of the difference."
+    )
 
 
 def join_warnings(joined: Joined) -> list[str]:
