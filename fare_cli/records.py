@@ -116,6 +116,12 @@ class Record(BaseModel):
         content = [self.task, {name: fields[name] for name in self.judged if fields[name] is not None}]
         return hashlib.sha256(_COMPACT.encode(content).encode()).hexdigest()[:16]
 
+    def cluster(self) -> str:
+        """What the record belongs to: records of one group, or else of one question, are not independent."""
+        if self.group is not None:
+            return f"group {self.group}"
+        return f"question {hashlib.sha256(_COMPACT.encode(self.question).encode()).hexdigest()[:16]}"
+
     def with_id(self, id: str) -> Self:
         return self.model_copy(update={"id": id})
 

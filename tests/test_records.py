@@ -469,6 +469,17 @@ def test_the_content_id_is_of_what_the_judge_is_shown() -> None:
         assert parse("pairwise", {**PAIR, **other}).content_id() != plain.content_id()
 
 
+def test_records_of_one_group_or_else_of_one_question_are_one_cluster() -> None:
+    def cluster(**fields: Any) -> str:
+        return parse("verify", {"question": "q", "answer": "a", **fields}).cluster()
+
+    assert cluster(answer="b", reference="r", id="other") == cluster()
+    assert cluster(question="p") != cluster()
+    assert cluster(group="g") == cluster(group="g", question="p") != cluster(group="h")
+    # A group may have any name, that of a question's cluster too.
+    assert cluster(group=cluster().removeprefix("question ")) != cluster()
+
+
 def test_records_of_two_tasks_never_share_a_content_id() -> None:
     values = {**VERIFY, "rubric": "r"}
     assert parse("verify", values).content_id() != parse("score", values).content_id()

@@ -3,6 +3,8 @@
 Clusters are drawn with replacement, as many as there are, 1,000 times with a fixed seed, all their records each time.
 The interval is the expanded percentile interval (Hesterberg 2015, The American Statistician 69:371): the plain one is
 too narrow with few clusters, by sqrt((m - 1) / m) and by z in place of Student's t, so its tails are cut less deep.
+With fewer than 6 clusters there is none: no resample lies outside of the least and the greatest cluster, and between m
+of them lies the median of all with probability 1 - 2^(1 - m) only, 50% for 2 and 94% for 5.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ Counts = npt.NDArray[np.intp]
 #: A number from records: takes how often each record was drawn, (records,), gives NaN where it is not defined.
 Statistic = Callable[[Counts], float]
 
+#: With fewer clusters nothing that resampling gives can hold 95%.
+FEWEST_CLUSTERS = 6
+
 _RESAMPLES = 1000
 _SEED = 0
 
 
 class Estimate(NamedTuple):
-    """A value, and where the true one lies with 95% confidence; None where resampling cannot tell."""
+    """A value, and where the true one lies with 95% confidence; None where that cannot be told."""
 
     value: float
     interval: Interval | None
@@ -38,8 +43,8 @@ class Estimate(NamedTuple):
 def bootstrap(statistic: Statistic, records: int, clusters: Clusters = None) -> Estimate | None:
     """A statistic of so many records with its interval; None where it is not defined.
 
-    The interval is None where some resamples have no value, or all have the same one: that would be certainty.
-    `statistic` is called 1,001 times.
+    The interval is None for fewer than 6 clusters, and where some resamples have no value or all have the same one:
+    that would be certainty. `statistic` is called 1,001 times.
     """
     numbers = cluster_numbers(clusters, records)
     if not records:
@@ -119,7 +124,7 @@ def expanded_interval(values: Floats, clusters: int) -> Interval | None:
     """The 95% interval of a statistic from its values for resamples of so many clusters; None where they cannot
     tell."""
     # Rounding alone makes differences of 1e-16.
-    if clusters < 2 or not np.all(np.isfinite(values)) or np.ptp(values) < 1e-12:
+    if clusters < FEWEST_CLUSTERS or not np.all(np.isfinite(values)) or np.ptp(values) < 1e-12:
         return None
     reach = math.sqrt(clusters / (clusters - 1)) * float(t.ppf((1 + CONFIDENCE) / 2, clusters - 1))
     tail = float(norm.sf(reach))

@@ -10,7 +10,7 @@ from fare_cli.errors import visible
 from fare_cli.meta.agreement import Proportion
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.report.model import Report, Table, Value
-from fare_cli.report.words import estimate_in_words, share_in_words
+from fare_cli.report.words import estimate_in_words, number_in_words, share_in_words
 
 _WIDTH = 100
 
@@ -57,7 +57,7 @@ def value_in_words(value: Value) -> str:
     if isinstance(value, Estimate):
         return estimate_in_words(value)
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return number_in_words(value)
     return f"{value:,}" if isinstance(value, int) else " ".join(visible(value).split())
 
 

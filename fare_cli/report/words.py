@@ -32,3 +32,11 @@ def estimate_in_words(found: Estimate) -> str:
 def range_in_words(found: Interval, digits: int = 3) -> str:
     """`0.301 to 0.512`."""
     return f"{found.low:.{digits}f} to {found.high:.{digits}f}"
+
+
+def number_in_words(value: float) -> str:
+    """`0.412`, `12.34`, `1,520.3`: what is smaller is shown with more decimals; `2.1e-07` where three would be none."""
+    size = abs(value)
+    if 0 < size < 0.0005:
+        return f"{value:.1e}"
+    return f"{value:,.3f}" if size < 10 else f"{value:,.2f}" if size < 100 else f"{value:,.1f}"

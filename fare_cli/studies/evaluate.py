@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
+from fare_cli.meta.bootstrap import FEWEST_CLUSTERS
 from fare_cli.report.model import Column, Report, Table, Value
-from fare_cli.studies.evaluating.case import judged
+from fare_cli.studies.evaluating.case import clusters_of, judged
 from fare_cli.studies.evaluating.categories import category_parts
 from fare_cli.studies.evaluating.certainty import certainty_parts
 from fare_cli.studies.evaluating.comparing import comparison_parts, join, join_warnings
@@ -109,6 +110,11 @@ def _warnings(verdicts: VerdictSet, chance: str | None) -> list[str]:
         )
     if not found:
         said.append("no record could be judged")
+    elif len(set(clusters_of(found))) < FEWEST_CLUSTERS:
+        said.append(
+            f"the records are of fewer than {FEWEST_CLUSTERS} clusters (groups or questions): only shares have an "
+            "interval, a wide one"
+        )
     return said
 
 

@@ -12,9 +12,10 @@ from fare_cli.errors import InputError
 from fare_cli.folders import cache_folder
 from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.judge import Judge
-from fare_cli.meta.agreement import Proportion, proportion
+from fare_cli.meta.agreement import Proportion
+from fare_cli.meta.bootstrap import kappa_estimate
 from fare_cli.meta.clusters import Clusters, clustered_proportion, of_those
-from fare_cli.report.words import interval_in_words
+from fare_cli.report.words import estimate_in_words, interval_in_words
 from fare_cli.run.lines import check_inputs, is_pipe
 from fare_cli.run.progress import ProgressSnapshot
 from fare_cli.run.reader import InputPlan
@@ -153,36 +154,50 @@ def label_of(verdict: Verdict) -> str:
     return "undecided" if verdict.verdict is None else verdict.verdict
 
 
-def agreeing(verdicts: Sequence[Scored]) -> Proportion | None:
+def agreeing(verdicts: Sequence[Scored], clusters: Clusters = None) -> Proportion | None:
     """How many pairs asked in both orders got the same answer twice; None where none was."""
-    asked = [one.consistent for one in verdicts if one.consistent is not None]
-    return proportion(sum(asked), len(asked)) if asked else None
+    asked = [index for index, one in enumerate(verdicts) if one.consistent is not None]
+    if not asked:
+        return None
+    return clustered_proportion([bool(verdicts[index].consistent) for index in asked], of_those(asked, clusters))
 
 
 def at_chance(verdicts: Sequence[Scored], clusters: Clusters = None) -> str | None:
     """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell.
 
     With gold: of the decided verdicts, no larger share is right (by the interval's lower end) than the most frequent
-    gold label makes by itself. Without gold, for pairs asked in both orders: the orders agree no more often than two
-    coins. `clusters` say which records belong together, see `meta.clusters`.
+    gold label makes by itself, and their kappa with gold is not above 0 either. Where 8 of 10 answers are right, a
+    judge that finds most of the wrong ones may be right less often than one that always says yes; it is no coin.
+    Without gold, for pairs asked in both orders: the orders agree no more often than two coins.
     """
-    scored = [one for one in verdicts if one.correct is not None]
+    scored = [index for index, one in enumerate(verdicts) if one.correct is not None]
     if scored:
-        decided = [index for index, one in enumerate(verdicts) if one.correct is not None and one.verdict is not None]
-        chance = Counter(str(one.gold) for one in scored).most_common(1)[0][1] / len(scored)
-        right = clustered_proportion([bool(verdicts[index].correct) for index in decided], of_those(decided, clusters))
-        if right.interval.low > chance:
-            return None
-        if not decided:
-            return "the two orders never agree, so that nothing is decided"
-        return (
-            f"{right.cases} of {right.of} decided verdicts are right ({interval_in_words(right)}), "
-            f"where the most frequent gold label by itself would be right in {chance:.0%}"
-        )
-    agree = agreeing(verdicts)
+        return _gold_at_chance([verdicts[index] for index in scored], of_those(scored, clusters))
+    agree = agreeing(verdicts, clusters)
     if agree is None or agree.interval.low > 0.5:
         return None
     return (
         f"the two orders agree in {agree.cases} of {agree.of} pairs ({interval_in_words(agree)}), "
         "where two coins would in 50%"
+    )
+
+
+def _gold_at_chance(scored: Sequence[Scored], clusters: Clusters) -> str | None:
+    decided = [index for index, one in enumerate(scored) if one.verdict is not None]
+    if not decided:
+        return "the two orders never agree, so that nothing is decided"
+    golds = [one.gold if isinstance(one.gold, str) else f"{one.gold:g}" for one in scored]
+    most_frequent = Counter(golds).most_common(1)[0][1] / len(golds)
+    those = of_those(decided, clusters)
+    right = clustered_proportion([bool(scored[index].correct) for index in decided], those)
+    if right.interval.low > most_frequent:
+        return None
+    said, known = [scored[index].verdict or "" for index in decided], [golds[index] for index in decided]
+    kappa = kappa_estimate(said, known, those)
+    if kappa is not None and kappa.interval is not None and kappa.interval.low > 0:
+        return None
+    return (
+        f"{right.cases} of {right.of} decided verdicts are right ({interval_in_words(right)}), "
+        f"where the most frequent gold label by itself would be right in {most_frequent:.0%}"
+        + (f"; their kappa with gold is {estimate_in_words(kappa)}" if kappa is not None else "")
     )

@@ -228,6 +228,7 @@ def test_what_cannot_be_is_refused_before_a_model_is_looked_for(
     [
         ('{"question": "q", "answer": "a"}\n', "no record has gold", "--map gold=FIELD"),
         ('{"question": "q", "response": "a"}\n', "cannot be told; the first has question, response", "--task"),
+        (GOLDEN.read_text(), "cannot be told", "--verdicts file.jsonl"),
         ("\n", "holds no records", None),
         ("not json\n", "is not a JSON object", "--task"),
         ((FIXTURES / "llmbar.json").read_text(), "a JSON array", "llmbar="),

@@ -15,7 +15,7 @@ from fare_cli.meta.bootstrap import bootstrap, kappa_estimate, kappa_of, mean, p
 
 
 def test_the_difference_is_that_of_the_shares() -> None:
-    found = paired_difference([True, True, False, False], [True, False, False, False])
+    found = paired_difference([True, True, False, False] * 2, [True, False, False, False] * 2)
     assert found is not None
     assert found.value == -0.25
     assert found.interval is not None
@@ -124,6 +124,12 @@ def test_what_resampling_cannot_tell_has_no_interval() -> None:
     assert mean([0.5]) == (0.5, None)
     assert mean([1.0, 3.0], ["q", "q"]) == (2.0, None)
     assert mean([1.0] * 30) == (1.0, None)
+    values = [0.1, 0.9, 0.2, 0.7, 0.4]
+    assert mean(values * 20, list("abcde") * 20) == (pytest.approx(0.46), None)
+    six = mean([*values, 0.5] * 20, list("abcdef") * 20)
+    assert six is not None
+    assert six.interval is not None
+    assert six.interval.low < 0.3 < 0.6 < six.interval.high
     assert bootstrap(lambda drawn: float("nan"), 30) is None
     # Some resamples lack the one record that counts.
     assert bootstrap(lambda drawn: 1.0 + drawn[1] if drawn[0] else float("nan"), 30) == (2.0, None)

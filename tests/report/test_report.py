@@ -16,6 +16,7 @@ from fare_cli.meta.bootstrap import Estimate
 from fare_cli.report.model import Bar, Column, Forest, Plot, Point, Report, Series, Table
 from fare_cli.report.page import page
 from fare_cli.report.text import text_lines
+from fare_cli.report.words import number_in_words
 
 TABLE = Table(
     "accuracy",
@@ -85,6 +86,14 @@ def test_text_shows_every_figure_with_its_interval_and_warns_first() -> None:
     assert table[3].endswith("1,234")
     assert table[5].split() == ["MCC", "-", "0"]
     assert table[6].strip() == "Undecided counts as wrong."
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.5, "0.500"), (2.1e-7, "2.1e-07"), (-0.0004, "-4.0e-04"), (55.71, "55.71"), (1520.25, "1,520.2")],
+)
+def test_numbers_have_the_decimals_that_say_something(value: float, words: str) -> None:
+    assert number_in_words(value) == words
 
 
 def test_json_has_tables_and_plots_by_name() -> None:

@@ -133,6 +133,14 @@ def test_intervals_respect_that_records_of_one_question_belong_together() -> Non
     assert value(evaluate(apart), "verify", "accuracy").interval == pytest.approx(alone)
 
 
+def test_few_questions_have_a_warning_and_no_interval_where_it_would_be_resampled() -> None:
+    report = evaluate(judged("verify", answers(4, each=30), accuracy=0.8, seed=7))
+    assert any("fewer than 6 clusters" in text for text in report.warnings)
+    assert value(report, "verify", "MCC").interval is None
+    assert value(report, "verify", "accuracy").interval is not None
+    assert not any("clusters" in text for text in evaluate(judged("verify", answers(6))).warnings)
+
+
 def test_categories_are_measured_each_and_their_mean_weighs_them_the_same() -> None:
     records = [*pairs(300, category="easy"), *pairs(60, category="hard")]
     easy = judged("pairwise", records[:300], seed=8)
@@ -201,7 +209,7 @@ def test_ties_in_gold_count_only_for_a_judge_that_can_say_tie() -> None:
     report = evaluate(judged("pairwise", records))
     assert value(report, "pairwise", "accuracy").of == 40
     assert value(report, "records", "gold this judge cannot be right or wrong about") == 10
-    assert "10 pairs with a tie in gold are left out" in next(
+    assert "Ties in gold are left out (10): this judge cannot say tie" in next(
         one.note for one in report.tables if one.name == "pairwise"
     )
     with_tie = evaluate(judged("pairwise", records, JudgingOptions(mode="direct", tie=True)))
@@ -225,6 +233,19 @@ def test_two_judges_are_compared_on_the_same_records() -> None:
         cells[1] for cells in next(one.rows for one in report.tables if one.name == "compared") if "only" in cells[0]
     ]
     assert (only[1] - only[0]) / 400 == pytest.approx(value(report, "compared", "accuracy, difference").value)
+
+
+def test_one_model_with_other_options_is_compared_under_names_that_tell_the_two_apart() -> None:
+    options = (DIRECT, JudgingOptions(mode="direct", combine="mean"))
+    sets = [replace(VerdictSet.of(judged("pairwise", pairs(20), one), name="pairs"), judge="tiny") for one in options]
+    compared = next(one for one in report_on(sets).tables if one.name == "compared")
+    assert compared.title == "pairs 2 compared with pairs"
+    assert len({row[0] for row in compared.rows}) == len(compared.rows)
+    assert "McNemar" in compared.note
+
+    without = [replace(one, cases=tuple(replace(case, gold=None, correct=None) for case in one.cases)) for one in sets]
+    compared = next(one for one in report_on(without).tables if one.name == "compared")
+    assert "McNemar" not in compared.note + str(compared.rows)
 
 
 def test_records_that_are_not_the_same_are_not_compared_but_named() -> None:

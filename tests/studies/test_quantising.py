@@ -203,6 +203,25 @@ def test_a_little_more_than_half_right_of_few_records_is_not_shown_to_be_above_c
     assert at_chance(verdicts) is not None
 
 
+def test_verdicts_that_go_with_gold_are_above_chance_also_where_one_label_is_the_most_of_gold() -> None:
+    right_of_yes, right_of_no = 64, 16  # of 80 and 20: always yes would be right as often
+    said = ["yes"] * right_of_yes + ["no"] * (80 - right_of_yes) + ["no"] * right_of_no + ["yes"] * (20 - right_of_no)
+    gold = ["yes"] * 80 + ["no"] * 20
+    template = judged(SimulatedJudge(right_label), records(1))[0]
+
+    def verdicts(says: list[str]) -> list[Verdict]:
+        return [
+            template.model_copy(update={"verdict": one, "gold": other, "correct": one == other, "consistent": None})
+            for one, other in zip(says, gold, strict=True)
+        ]
+
+    assert at_chance(verdicts(said)) is None
+    assert at_chance(verdicts(["yes"] * 100)) is not None
+    assert at_chance(verdicts(random.Random(1).sample(said, len(said)))) is not None
+    # Of five questions nothing is known, however many records each has.
+    assert at_chance(verdicts(said), [number % 5 for number in range(100)]) is not None
+
+
 def row(type: str, cases: int, of: int, size: int, speed: float | None = None) -> Quantised:
     standing = Standing(type, type, type, size, "0", 4.0, 0, None, None, speed, speed)
     return Quantised(standing, Comparison(proportion(cases, of), None, None, None, None, 0))

@@ -95,7 +95,7 @@ def audit(
         findings=findings,
         planted=detections_of(chosen.plantings, noticed, unseen),
         detection=detection_of_all(noticed, unseen),
-        chance=at_chance(first.verdicts),
+        chance=at_chance([base.verdict for base in bases], [base.record.cluster() for base in bases]),
     )
 
 

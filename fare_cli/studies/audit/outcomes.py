@@ -49,11 +49,12 @@ def outcome_of(variant: Variant, verdict: Verdict) -> Outcome:
     if one.effect == "swap":
         return _order_outcome(one, base, _said(base.verdict.judgments), _said(verdict.judgments), flipped)
     if one.placement == "everywhere":
-        return Outcome(one, base.record.id, base.cluster, flipped, None, None)
+        return Outcome(one, base.record.id, base.record.cluster(), flipped, None, None)
     gain = favour(base.record, verdict, variant.side) - favour(base.record, base.verdict, variant.side)
     if one.placement == "favoured":
         gain = -gain
-    return Outcome(one, base.record.id, base.cluster, flipped, flipped and _went_over(variant, verdict, gain), gain)
+    won = flipped and _went_over(variant, verdict, gain)
+    return Outcome(one, base.record.id, base.record.cluster(), flipped, won, gain)
 
 
 def swap_outcome(one: Perturbation, base: Base) -> Outcome:
@@ -69,7 +70,7 @@ def _order_outcome(
     """Won by the place of the answer that is shown first, which the judge calls A each time."""
     shift = (first["A"] + swapped["A"]) / 2 - 0.5
     won = flipped and first["A"] >= first["B"] and swapped["A"] >= swapped["B"]
-    return Outcome(one, base.record.id, base.cluster, flipped, won, shift)
+    return Outcome(one, base.record.id, base.record.cluster(), flipped, won, shift)
 
 
 def _said(judgments: Sequence[Judgement]) -> dict[str, float]:
@@ -112,12 +113,12 @@ def noticed_in(variant: PlantedVariant, verdict: Verdict, untouched: Verdict) ->
     record = variant.record
     if isinstance(record, ScoreRecord):
         lower = _score(verdict) < _score(untouched)
-        return Noticed(variant.planting.name, variant.base.cluster, lower, False, None)
+        return Noticed(variant.planting.name, variant.base.record.cluster(), lower, False, None)
     found = verdict.verdict == str(record.gold)
     accepts = None
     if record.task in ("verify", "step"):
         accepts = untouched.verdict == ("yes" if record.task == "verify" else "-1")
-    return Noticed(variant.planting.name, variant.base.cluster, found, verdict.verdict is None, accepts)
+    return Noticed(variant.planting.name, variant.base.record.cluster(), found, verdict.verdict is None, accepts)
 
 
 def _score(verdict: Verdict) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,11 +23,6 @@ class Base(NamedTuple):
 
     record: Record
     verdict: Verdict
-
-    @property
-    def cluster(self) -> str:
-        """Records of one question belong together: the group, else a hash of the question."""
-        return self.record.group or hashlib.sha256(self.record.question.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ class Case:
     """A verdict and what is known of its record, without the texts.
 
     `invalid` is the kind of error of one that is, `error` the same for people with the place of the record.
-    `cluster` is the record's group, else its question; None where the verdict came without its record, as are `content`
-    (the hash of all that the judge was shown), `category` and `annotations`. `answers` are hashes of question and
+    `cluster` is that of the record; None where the verdict came without its record, as are `content` (the hash of all
+    that the judge was shown), `category` and `annotations`. `answers` are hashes of question and
     answer: two of a pair, one for verify and score. `scale` is that of a score. Probabilities are rounded as in a
     verdict file, so that a run and its kept verdicts are one.
     """
@@ -56,7 +56,7 @@ class Case:
     judge: str
     forced: bool
     truncated: bool
-    cluster: Hashable | None = None
+    cluster: str | None = None
     content: str | None = None
     category: str | None = None
     annotations: Mapping[str, str | float] = field(default_factory=dict)
@@ -112,19 +112,17 @@ def judged(cases: Iterable[Case]) -> list[Case]:
 
 def answer_hash(question: str, answer: str) -> str:
     """Names an answer to a question by their texts."""
-    return _hash([question, answer])
+    text = json.dumps([question, answer], ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _of_record(task: TaskName, values: Mapping[str, Any] | None) -> dict[str, Any]:
     if values is None:
         return {}
     record = records.parse(task, values)
-    group: tuple[str, str] = (
-        ("group", record.group) if record.group is not None else ("question", _hash(record.question))
-    )
     annotations = record.annotations or {}
     return {
-        "cluster": group,
+        "cluster": record.cluster(),
         "content": record.content_id(),
         "category": record.category,
         "annotations": {name: label for name, label in annotations.items() if label is not None},
@@ -210,8 +208,3 @@ def _orders(judgments: Sequence[Judgement]) -> dict[str, OrderSaid]:
             raise RecordError("bad_value", f"{label!r} is no answer of a pair", "judgments.means")
         found[order] = OrderSaid(label, odds if order == "ab" else -odds)
     return found
-
-
-def _hash(content: str | list[str]) -> str:
-    text = json.dumps(content, ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -39,7 +39,7 @@ def _calibration(found: Calibration, wide: Calibration, scored: Sequence[Case]) 
     proper = score_probabilities(
         [case.probabilities or {} for case in labelled], [_label(case) for case in labelled], clusters_of(labelled)
     )
-    chance = found.ece_if_calibrated
+    chance, is_score = found.ece_if_calibrated, scored[0].task == "score"
     bins = tuple((f"{one.low:.3f} to {one.high:.3f}", one.mean_confidence, one.accuracy) for one in found.bins)
     points = tuple(Point(one.mean_confidence, one.accuracy.share or 0.0, *one.accuracy.interval) for one in found.bins)
     return [
@@ -56,7 +56,9 @@ def _calibration(found: Calibration, wide: Calibration, scored: Sequence[Case]) 
             ],
             "ECE: the mean distance of confidence and accuracy over bins (Guo et al. 2017). A judge that is calibrated "
             f"perfectly and gives these very confidences would have {range_in_words(chance)} by "
-            "chance (equal mass). Overconfidence: mean confidence less accuracy. Undecided records have no confidence.",
+            "chance (equal mass). Overconfidence: mean confidence less accuracy. Undecided records have no confidence."
+            + " A score is right where it is gold; records of which gold is no whole score are left out."
+            * is_score,
         ),
         Table(
             "reliability",

@@ -70,11 +70,16 @@ def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str])
             "compared",
             f"{names[1]} compared with {names[0]}",
             rows,
-            f"On the records that both could judge. A difference above 0: {names[1]} has more. {headline.name}: "
-            f"{headline.rule}. The test is McNemar's exact one, two-sided; it takes records as independent, so where "
-            "they are clustered go by the interval of the difference.",
+            f"On the records that both could judge. {_how(headline, names[1])}" if counting else "Without gold.",
         )
     ]
+
+
+def _how(headline: Headline, second: str) -> str:
+    return (
+        f"A difference above 0: {second} has more. {headline.name}: {headline.rule}. The test is McNemar's exact one, "
+        "two-sided; it takes records as independent, so where they are clustered go by the interval of the difference."
+    )
 
 
 def join_warnings(joined: Joined) -> list[str]:

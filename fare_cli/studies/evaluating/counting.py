@@ -54,7 +54,7 @@ def cost_parts(cases: Sequence[Case], timing: Timing | None) -> list[Part]:
         ("prompt tokens", prompt),
         ("prompt tokens a record", round(prompt / count, 1)),
         ("generated tokens", generated),
-        ("generated tokens a record", round(generated / count, 1)),
+        ("generated tokens a record", round(generated / count, 1) if generated else None),
     ]
     note = "Tokens of all asks of a record; a prefix that several share is counted for each."
     if timing is None:

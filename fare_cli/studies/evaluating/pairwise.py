@@ -22,7 +22,7 @@ def pairwise_parts(cases: Sequence[Case]) -> list[Part]:
         [found[index].orders["ba"].log_odds for index in in_both],
         [clusters[index] for index in in_both],
     )
-    ties = f" {measures.ties_left_out} pairs with a tie in gold are left out: this judge cannot say tie." * bool(
+    ties = f" Ties in gold are left out ({measures.ties_left_out}): this judge cannot say tie." * bool(
         measures.ties_left_out
     )
     return [

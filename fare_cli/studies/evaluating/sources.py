@@ -158,7 +158,9 @@ def task_of(file: str, reading: Reading) -> TaskName:
             return task
     raise UsageError(
         f"{file}: what task its records are of cannot be told; the first has {', '.join(sorted(there)) or 'no fields'}",
-        _hint(file, "say it with --task, take fields from elsewhere with --map"),
+        f"these are verdicts: --verdicts {file}"
+        if {"verdict", "judgments"} <= there
+        else _hint(file, "say it with --task, take fields from elsewhere with --map"),
     )
 
 
