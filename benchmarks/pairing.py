@@ -29,6 +29,7 @@ from fare_cli.verdicts import Verdict
 
 _SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 _SEEDS = 12
+_DRAWS = 5
 
 
 class Table(NamedTuple):
@@ -41,6 +42,15 @@ class Table(NamedTuple):
 
     def ask(self, pairs: Sequence[Pair]) -> list[Verdict]:
         return [self.verdicts[id(pair)] for pair in pairs]
+
+
+class Agreement(NamedTuple):
+    """Kendall's tau to the order of all pairs and to the true one, and the share of the orders that all pairs tell
+    apart at 95% which are the same."""
+
+    tau: float
+    true: float | None
+    sure: float
 
 
 def simulated(systems: int, questions: int, seed: int, accuracy: float = 0.9) -> Table:
@@ -100,32 +110,47 @@ def tau(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def report(name: str, tables: Sequence[Table], seeds: Sequence[int]) -> None:
-    """Agreement of the order with that of all pairs and with the true one (means of Kendall's tau over tables and
-    seeds), adaptive and at random, by share of the pairs; and where the adaptive one stops by itself."""
+    """How good the order from a share of the pairs is, adaptive and at random, and where the adaptive one stops by
+    itself. Means over tables and seeds."""
     runs = [
         (table, seed, ask_in_rounds(table.systems, table.pairs, table.ask, seed=seed))
         for table in tables
         for seed in seeds
     ]
-    wholes = {id(table): order(ranked(table, table.pairs)) for table in tables}
-    print(f"\n### {name}\n\n| pairs | adaptive | random | adaptive, to the truth | random, to the truth |")
-    print("|---|---|---|---|---|")
+    wholes = {id(table): ranked(table, table.pairs, intervals=True) for table in tables}
+    print(f"\n### {name}\n\n| pairs | tau to all pairs | tau to the truth | sure orders kept |\n|---|---|---|---|")
     for share in (*_SHARES, 1.0):
-        taus: dict[str, list[float]] = defaultdict(list)
+        found: dict[str, list[Agreement]] = defaultdict(list)
         for table, seed, asked in runs:
-            count = round(share * len(table.pairs))
-            drawn = random.Random(seed).sample(table.pairs, count)
-            for kind, pairs in (("adaptive", asked.pairs[:count]), ("random", drawn)):
-                found = order(ranked(table, pairs))
-                taus[kind].append(tau(found, wholes[id(table)]))
-                if table.true is not None:
-                    taus[f"{kind} true"].append(tau(found, table.true))
-        cells = [
-            f"{statistics.mean(taus[key]):.3f}" if taus[key] else "-"
-            for key in ("adaptive", "random", "adaptive true", "random true")
-        ]
+            count, whole = round(share * len(table.pairs)), wholes[id(table)]
+            found["adaptive"].append(agreement(table, asked.pairs[:count], whole))
+            draws = [random.Random(f"{seed}/{draw}").sample(table.pairs, count) for draw in range(_DRAWS)]
+            found["random"] += [agreement(table, pairs, whole) for pairs in draws]
+        cells = []
+        for values in zip(
+            *(map(_mean, zip(*found[kind], strict=True)) for kind in ("adaptive", "random")), strict=True
+        ):
+            cells.append(" / ".join("-" if value is None else f"{value:.3f}" for value in values))
         print(f"| {share:.0%} | {' | '.join(cells)} |")
-    _print_stops(runs, wholes)
+    print("\nEach cell: adaptive / random.")
+    _print_stops(runs, {key: order(whole) for key, whole in wholes.items()})
+
+
+def agreement(table: Table, pairs: Sequence[Pair], whole: Strengths) -> Agreement:
+    """How far the order from some pairs agrees with that of all, and with the truth."""
+    found = order(ranked(table, pairs))
+    sure = [
+        found.index(whole.systems[one]) < found.index(whole.systems[other])
+        for one, other in itertools.combinations(whole.order, 2)
+        if whole.surely_above(one, other)
+    ]
+    true = None if table.true is None else tau(found, table.true)
+    return Agreement(tau(found, order(whole)), true, sum(sure) / len(sure))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
 
 
 def _print_stops(runs: Sequence[tuple[Table, int, Asked]], wholes: Mapping[int, Sequence[str]]) -> None:
@@ -165,5 +190,5 @@ if __name__ == "__main__":
     copies("Simulated", made[0])
     if len(sys.argv) > 1:
         real = alpaca_eval(Path(sys.argv[1]))
-        report(f"AlpacaEval: {len(real.systems) - 1} models against one baseline", [real], range(3))
+        report(f"AlpacaEval: {len(real.systems) - 1} models against one baseline", [real], range(4))
         copies("AlpacaEval", real)

@@ -78,7 +78,7 @@ def curve_parts(points: Sequence[CurvePoint], by: By) -> list[Table | Plot]:
         "judge": "the judge's pick",
         "majority": "majority vote",
         "oracle": "oracle",
-        "random": "any",
+        "random": "a random pick",
         "gain": "judge - majority",
     }
     rows = [(point.n, *(getattr(point, name) for name in columns)) for point in points]
