@@ -14,7 +14,7 @@ from fare_cli.cli.main import run
 from tests.cli.conftest import ROOT, Fare
 from tests.engine.tiny_models import write_qwen3
 from tests.importers.published import FIXTURES
-from tests.studies.simulating import judged, pairs
+from tests.simulating import judged, pairs
 from tests.studies.test_evaluate import GOLDEN
 
 

@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.alternative_annotator import alternative_annotator_test
-from tests.meta.simulated import judged, label_in_question, verify_records
+from tests.simulating import answers, judged
 
 
 def by_the_paper(judge: list[Any], people: list[dict[str, Any]], epsilon: float, numeric: bool) -> tuple[float, float]:
@@ -78,8 +77,8 @@ def people_of(truths: list[str], draw: random.Random, reliability: float) -> lis
 
 @pytest.mark.parametrize(("accuracy", "passes"), [(0.95, True), (0.5, False)])
 def test_a_good_simulated_judge_passes_and_a_poor_one_does_not(accuracy: float, passes: bool) -> None:
-    records = verify_records(150)
-    judge = [one.verdict for one in judged("verify", SimulatedJudge(label_in_question, accuracy=accuracy), records)]
+    records = answers(150)
+    judge = [one.verdict for one in judged("verify", records, accuracy=accuracy)]
     people = people_of([record["gold"] for record in records], random.Random(1), 0.85)
     found = alternative_annotator_test(judge, people, epsilon=0.15)
     assert found is not None

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.annotators import Level, alpha, human_ceiling, measure_agreement
-from tests.meta.simulated import judged, label_in_question, verify_records
+from tests.simulating import answers, judged
 
 LEVELS = st.sampled_from(["nominal", "ordinal", "interval"])
 
@@ -58,8 +57,8 @@ def holds(found: Any, true: float) -> bool:
 def test_agreement_of_a_simulated_judge_with_people_of_known_reliability_is_recovered() -> None:
     """Two that see the truth with p and q, half of it yes, have kappa and alpha (2p - 1)(2q - 1)."""
     draw = random.Random(1)
-    records = verify_records(700)
-    judge = [one.verdict for one in judged("verify", SimulatedJudge(label_in_question, accuracy=0.8, seed=2), records)]
+    records = answers(700)
+    judge = [one.verdict for one in judged("verify", records, accuracy=0.8, seed=2)]
     people = people_of([record["gold"] for record in records], draw, 0.9)
     found = measure_agreement(judge, people)
     assert holds(found.kappa_judge, 0.6 * 0.8)

@@ -13,9 +13,8 @@ from scipy.integrate import quad
 from scipy.stats import beta
 from sklearn.metrics import brier_score_loss, log_loss
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.calibration import Calibration, calibration, score_probabilities
-from tests.meta.simulated import SCALE, judged, label_in_question, score_records, verify_records
+from tests.simulating import SCALE, answers, judged, scored
 
 SURE = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
 
@@ -84,8 +83,7 @@ def test_a_label_without_probability_is_a_finite_loss() -> None:
 
 
 def measured(factor: float, count: int = 2000, seed: int = 3) -> Calibration:
-    judge = SimulatedJudge(label_in_question, accuracy=0.75, calibration=factor, seed=seed)
-    verdicts = judged("verify", judge, verify_records(count))
+    verdicts = judged("verify", answers(count), accuracy=0.75, calibration=factor, seed=seed)
     found = calibration([float(one.confidence or 0) for one in verdicts], [bool(one.correct) for one in verdicts])
     assert found is not None
     return found
@@ -129,7 +127,7 @@ def test_by_how_much_a_judge_is_too_sure_is_recovered(factor: float) -> None:
 
 
 def test_a_judge_whose_certainty_says_nothing_is_not_calibrated() -> None:
-    verdicts = judged("verify", SimulatedJudge(label_in_question, accuracy=0.75), verify_records(1000))
+    verdicts = judged("verify", answers(1000), accuracy=0.75)
     found = calibration([float(one.confidence or 0) for one in verdicts], [bool(one.correct) for one in verdicts])
     assert found is not None
     assert found.ece.value > found.ece_if_calibrated.high
@@ -138,7 +136,7 @@ def test_a_judge_whose_certainty_says_nothing_is_not_calibrated() -> None:
 def test_proper_scores_of_a_calibrated_judge_of_five_scores_are_recovered() -> None:
     """With chance c for its score and the rest shared: the Brier score is 1 - the sum of squares, on average."""
     accuracy = 0.6
-    verdicts = judged("score", SimulatedJudge(label_in_question, accuracy=accuracy, calibration=1), score_records(2000))
+    verdicts = judged("score", scored(2000), accuracy=accuracy, calibration=1)
     found = score_probabilities([one.probabilities or {} for one in verdicts], [str(one.gold) for one in verdicts])
     above = (accuracy - 1 / SCALE) / (1 - 1 / SCALE)
     chances = beta(4 * above, 4 * (1 - above), loc=1 / SCALE, scale=1 - 1 / SCALE)

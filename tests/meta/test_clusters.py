@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.agreement import proportion, wilson
 from fare_cli.meta.clusters import cluster_numbers, clustered_proportion, of_those
-from tests.meta.simulated import judged, label_in_question, question_of, verify_records
+from tests.simulating import answers, judged, question_of
 
 
 @given(st.integers(1, 500).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
@@ -98,11 +97,11 @@ def test_the_interval_holds_the_set_share_about_95_times_in_100(questions: int, 
 def test_a_judge_with_one_opinion_a_question_is_not_known_the_better_for_many_answers() -> None:
     """40 questions of 6 answers, right or wrong of all: 40 studies through the real run."""
     held = naive = 0
-    records = verify_records(40, each=6)
+    records = answers(40, each=6)
     for seed in range(40):
-        judge = SimulatedJudge(label_in_question, accuracy=0.7, seed=seed, about=question_of)
-        right = [bool(verdict.correct) for verdict in judged("verify", judge, records)]
-        low, high = clustered_proportion(right, [str(record["group"]) for record in records]).interval
+        verdicts = judged("verify", records, accuracy=0.7, seed=seed, about=question_of)
+        right = [bool(verdict.correct) for verdict in verdicts]
+        low, high = clustered_proportion(right, [str(record["question"]) for record in records]).interval
         held += low <= 0.7 <= high
         low, high = proportion(sum(right), len(right)).interval
         naive += low <= 0.7 <= high

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from fare_cli.asks import Ask
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.consistency import measure_consistency
-from tests.meta.simulated import judged
 from tests.run.making import pair, right_label
+from tests.simulating import judged
 
 
 def test_hand_counted_rows() -> None:
@@ -79,8 +78,8 @@ def test_known_judges_tell_one_story_as_often_as_they_must() -> None:
         for record in pairs
         for side in ("answer_a", "answer_b")
     ]
-    chosen = judged("pairwise", SimulatedJudge(right_label, accuracy=0.9, seed=1), pairs)
-    verified = judged("verify", SimulatedJudge(good_or_bad(" yes", " no"), accuracy=0.8, seed=2), single)
+    chosen = judged("pairwise", pairs, right=right_label, accuracy=0.9, seed=1)
+    verified = judged("verify", single, right=good_or_bad(" yes", " no"), accuracy=0.8, seed=2)
     truth = [1 if verdict.verdict == "yes" else 0 for verdict in verified]
     found = measure_consistency(
         {

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.coverage import Coverage, area, coverage_curve
-from tests.meta.simulated import judged, label_in_question, verify_records
+from tests.simulating import answers, judged
 
 
 def test_a_curve_by_hand() -> None:
@@ -63,8 +62,7 @@ def test_the_area_is_the_mean_over_orders_of_equal_confidence(rows: list[tuple[i
 
 
 def measured(accuracy: float, calibration: float | None) -> Coverage:
-    judge = SimulatedJudge(label_in_question, accuracy=accuracy, calibration=calibration, seed=8)
-    verdicts = judged("verify", judge, verify_records(1500))
+    verdicts = judged("verify", answers(1500), accuracy=accuracy, calibration=calibration, seed=8)
     found = coverage_curve([one.confidence for one in verdicts], [bool(one.correct) for one in verdicts])
     assert found is not None
     return found

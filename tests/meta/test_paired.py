@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta import steps
 from fare_cli.meta.paired import compare_right, difference, mcnemar
 from fare_cli.meta.verify import auroc
-from tests.meta.simulated import judged, label_in_question, step_records, verify_records
+from tests.simulating import answers, judged, solutions
 
 
 def test_mcnemars_test_by_hand() -> None:
@@ -46,11 +45,8 @@ def test_two_equal_judges_are_told_apart_once_in_20_times_at_most() -> None:
 
 def test_a_set_difference_of_simulated_judges_is_recovered() -> None:
     """The same seed draws the same chance for both, so that the better one is right wherever the other is."""
-    records = verify_records(600)
-    right = [
-        [bool(one.correct) for one in judged("verify", SimulatedJudge(label_in_question, accuracy=accuracy), records)]
-        for accuracy in (0.7, 0.78)
-    ]
+    records = answers(600)
+    right = [[bool(one.correct) for one in judged("verify", records, accuracy=accuracy)] for accuracy in (0.7, 0.78)]
     found = compare_right(*right)
     assert found is not None
     assert found.difference.interval is not None
@@ -61,12 +57,9 @@ def test_a_set_difference_of_simulated_judges_is_recovered() -> None:
 
 
 def test_any_measure_can_be_compared() -> None:
-    records = step_records(800)
+    records = solutions(800)
     gold = [record["gold"] for record in records]
-    said = [
-        [int(one.step or 0) for one in judged("step", SimulatedJudge(label_in_question, accuracy=accuracy), records)]
-        for accuracy in (0.6, 0.75)
-    ]
+    said = [[int(one.step or 0) for one in judged("step", records, accuracy=accuracy)] for accuracy in (0.6, 0.75)]
     found = difference(*(steps.f1(side, gold) for side in said), len(gold))
     assert found is not None
     assert found.interval is not None

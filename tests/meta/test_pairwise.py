@@ -9,14 +9,13 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.identity import JudgingOptions
 from fare_cli.meta.agreement import Interval, Proportion
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.meta.pairwise import Pair, PairwiseMeasures, measure_pairs, position_bias_in_nats
 from fare_cli.verdicts import Verdict
-from tests.meta.simulated import judged
 from tests.run.making import pair, right_label
+from tests.simulating import judged
 
 ROWS = [
     Pair("A", "A", "A", "A"),
@@ -113,9 +112,13 @@ def log_odds(verdicts: list[Verdict], order: str) -> list[float]:
 
 
 def measured(count: int = 1500, combine: Any = "agree", **settings: Any) -> PairwiseMeasures:
-    judge = SimulatedJudge(right_label, seed=7, **settings)
     verdicts = judged(
-        "pairwise", judge, [pair(number) for number in range(count)], JudgingOptions("direct", combine=combine)
+        "pairwise",
+        [pair(number) for number in range(count)],
+        JudgingOptions("direct", combine=combine),
+        right=right_label,
+        seed=7,
+        **settings,
     )
     return measure_pairs(rows_of(verdicts))
 
@@ -164,8 +167,15 @@ def test_noise_is_recovered() -> None:
 
 
 def test_a_bias_too_weak_to_turn_a_verdict_shows_in_nats() -> None:
-    judge = SimulatedJudge(right_label, accuracy=0.7, position_bias=0.4, noise=0.3, seed=2)
-    verdicts = judged("pairwise", judge, [pair(number) for number in range(400)])
+    verdicts = judged(
+        "pairwise",
+        [pair(number) for number in range(400)],
+        right=right_label,
+        accuracy=0.7,
+        position_bias=0.4,
+        noise=0.3,
+        seed=2,
+    )
     assert measure_pairs(rows_of(verdicts)).always_first.share == pytest.approx(0, abs=0.01)
     found = position_bias_in_nats(log_odds(verdicts, "ab"), log_odds(verdicts, "ba"))
     assert holds(found, 0.4)

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, spearmanr
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, root_mean_squared_error
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.bootstrap import Statistic, bootstrap
 from fare_cli.meta.score import bias, kendall, mae, measure_scores, pearson, quadratic_kappa, rmse, spearman
-from tests.meta.simulated import SCALE, judged, label_in_question, score_records
+from tests.simulating import SCALE, judged, scored
 
 SCORES = st.one_of(st.integers(1, 5), st.sampled_from([1.5, 2.25, 3.5, 4.75]))
 
@@ -106,8 +105,8 @@ def test_copies_in_a_cluster_do_not_narrow_any_interval() -> None:
 
 def test_accuracy_is_recovered_by_every_measure() -> None:
     """A judge right with 0.7 and else at any other score: as if it copied gold with 0.625 and else drew one of five."""
-    accuracy, records = 0.7, score_records(2000)
-    verdicts = judged("score", SimulatedJudge(label_in_question, accuracy=accuracy, seed=1), records)
+    accuracy, records = 0.7, scored(2000)
+    verdicts = judged("score", records, accuracy=accuracy, seed=1)
     found = measure_scores([int(verdict.score or 0) for verdict in verdicts], [record["gold"] for record in records])
     copied = accuracy - (1 - accuracy) / (SCALE - 1)
     # Two of a pair copied, or one: then the other side is as good as the rank of that one.
@@ -127,8 +126,8 @@ def test_accuracy_is_recovered_by_every_measure() -> None:
 
 
 def test_the_expected_score_of_a_calibrated_judge_is_closer_than_its_label() -> None:
-    records = score_records(600)
-    verdicts = judged("score", SimulatedJudge(label_in_question, accuracy=0.6, calibration=1, seed=3), records)
+    records = scored(1000)
+    verdicts = judged("score", records, accuracy=0.6, calibration=1, seed=3)
     gold = [record["gold"] for record in records]
     label = measure_scores([int(verdict.score or 0) for verdict in verdicts], gold)
     expected = measure_scores([float(verdict.expected_score or 0) for verdict in verdicts], gold)

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hmean
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.bootstrap import bootstrap
 from fare_cli.meta.steps import f1, measure_steps
-from tests.meta.simulated import STEPS, judged, label_in_question, step_records
+from tests.simulating import STEPS, judged, solutions
 
 LABELS = st.integers(-1, 5)
 
@@ -54,8 +53,8 @@ def test_nothing_and_certainty_have_no_interval() -> None:
 
 
 def test_accuracy_is_recovered() -> None:
-    accuracy, records = 0.65, step_records(1600)
-    verdicts = judged("step", SimulatedJudge(label_in_question, accuracy=accuracy, seed=2), records)
+    accuracy, records = 0.65, solutions(1600)
+    verdicts = judged("step", records, accuracy=accuracy, seed=3)
     found = measure_steps([int(verdict.step or 0) for verdict in verdicts], [record["gold"] for record in records])
     assert found.on_erroneous.interval.low < accuracy < found.on_erroneous.interval.high
     assert found.on_correct.interval.low < accuracy < found.on_correct.interval.high

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from fare_cli.backends.replay import SimulatedJudge
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.meta.verify import Confusion, measure_verify
-from tests.meta.simulated import judged, label_in_question, verify_records
+from tests.simulating import answers, judged
 
 ROWS = st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 6)), min_size=1, max_size=50)
 
@@ -73,8 +72,8 @@ def width(interval: tuple[float, float]) -> float:
 @pytest.mark.parametrize("accuracy", [0.5, 0.75, 0.9])
 def test_accuracy_is_recovered_by_every_measure(accuracy: float) -> None:
     """Half of the answers are right, and the judge is as sure of wrong verdicts: every measure follows from it."""
-    records = verify_records(1500)
-    verdicts = judged("verify", SimulatedJudge(label_in_question, accuracy=accuracy, seed=4), records)
+    records = answers(1500)
+    verdicts = judged("verify", records, accuracy=accuracy, seed=4)
     found = measure_verify(
         [verdict.verdict == "yes" for verdict in verdicts],
         [verdict.gold == "yes" for verdict in verdicts],

@@ -29,7 +29,7 @@ from fare_cli.studies.evaluating.running import Keeping, judge_source
 from fare_cli.studies.evaluating.sources import Source
 from fare_cli.studies.evaluating.verdict_set import Protocol, VerdictSet
 from fare_cli.verdicts import Judgement, Usage, Verdict, VerdictError
-from tests.studies.simulating import DIRECT, annotators, answers, judge, judged, pairs, question_of, scored, solutions
+from tests.simulating import DIRECT, annotators, answers, judge, judged, pairs, question_of, scored, solutions
 
 GOLDEN = Path(__file__).with_name("kept_verdicts.jsonl")
 

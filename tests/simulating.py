@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from fare_cli.asks import Ask, Direct, Judgment
@@ -13,6 +14,7 @@ from fare_cli.verdicts import Verdict
 
 DIRECT = JudgingOptions(mode="direct")
 STEPS = 4
+SCALE = 5
 
 
 def truth(ask: Ask) -> str | None:
@@ -35,14 +37,17 @@ def question_of(ask: Ask) -> str:
     return next(piece.text for message in ask.messages for piece in message.pieces if not piece.ours)
 
 
-def judge(options: JudgingOptions = DIRECT, **settings: Any) -> BackendJudge:
+def judge(
+    options: JudgingOptions = DIRECT, *, right: Callable[[Ask], str | None] = truth, **settings: Any
+) -> BackendJudge:
     """A judge with these settings of SimulatedJudge."""
-    return BackendJudge(ReplayBackend(SimulatedJudge(truth, **settings)), options=options)
+    return BackendJudge(ReplayBackend(SimulatedJudge(right, **settings)), options=options)
 
 
 def judged(
     task: str, records: list[dict[str, Any]], options: JudgingOptions = DIRECT, **settings: Any
 ) -> list[Verdict]:
+    """The verdicts of such a judge, by the way that those of a model take."""
     return list(judge(options, **settings).verdicts(task, records))
 
 
@@ -91,9 +96,9 @@ def scored(count: int) -> list[dict[str, Any]]:
         {
             "id": f"r{number}",
             "question": f"question {number}",
-            "answer": f"points: {number % 5 + 1}",
+            "answer": f"points: {number % SCALE + 1}",
             "rubric": "What are the points?",
-            "gold": number % 5 + 1,
+            "gold": number % SCALE + 1,
         }
         for number in range(count)
     ]
