@@ -110,11 +110,10 @@ def eval_command() -> Callable[..., int]:
 def _eval(options: EvalOptions, judging: JudgeOptions) -> int:
     from fare_cli.settings import load_settings
     from fare_cli.studies.evaluate import report_on
-    from fare_cli.studies.evaluating.kept import read_kept
 
     _check(options, judging)
     settings = load_settings({name: getattr(judging, name) for name in SETTING_NAMES}, isolated=judging.isolated)
-    sets: list[VerdictSet] = [read_kept(path) for path in options.verdicts]
+    sets = _kept(options)
     tables: list[Table] = []
     if not sets:
         with _folder(options.output) as folder:
@@ -127,11 +126,23 @@ def _eval(options: EvalOptions, judging: JudgeOptions) -> int:
     return ExitCode.OK
 
 
+def _kept(options: EvalOptions) -> list[VerdictSet]:
+    """The verdicts of files, by a suite's protocols where one is named."""
+    from fare_cli.importers.suites import suite_named
+    from fare_cli.studies.evaluating.kept import read_kept
+    from fare_cli.studies.evaluating.sources import by_suite
+
+    suite = None if options.suite is None else suite_named(options.suite)
+    sets = [read_kept(path) for path in options.verdicts]
+    return sets if suite is None else [by_suite(suite, one) for one in sets]
+
+
 def _check(options: EvalOptions, judging: JudgeOptions) -> None:
     """Raises UsageError or InputError for options that do not go together, before anything is read."""
     given = {
         "INPUT": bool(options.inputs),
-        "--suite": options.suite is not None,
+        # A suite has files below --data, or is the protocol of verdicts.
+        "--suite": options.suite is not None and not options.verdicts,
         "--cross": options.cross is not None,
         "--verdicts": bool(options.verdicts),
     }
@@ -139,8 +150,10 @@ def _check(options: EvalOptions, judging: JudgeOptions) -> None:
     if len(named) != 1:
         what = "nothing says what to measure on" if not named else f"{' and '.join(named)} cannot go together"
         raise UsageError(what, "give one of: files of records, --suite NAME, --cross FILE, --verdicts FILE")
-    if (options.suite is None) != (options.data is None):
-        raise UsageError("--suite and --data go together", "for example --suite fare --data DIR")
+    if (options.data is not None) != (options.suite is not None and not options.verdicts):
+        raise UsageError(
+            "--suite goes with --data DIR, or with --verdicts", "for example --suite fare --data DIR -o KEPT"
+        )
     if options.task is not None and not options.inputs:
         raise UsageError("--task is about files of records", "--cross takes pairs; suites and verdicts say their tasks")
     if options.verdicts:

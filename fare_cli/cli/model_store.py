@@ -142,7 +142,7 @@ def _check_in_words(check: dict[str, Any]) -> str:
     """One line about a stored quantisation check."""
     flips, source = check["quantised"]["comparison"]["flips"], check["source"]
     interval = "{low:.1%} to {high:.1%}".format(**flips["interval"])
-    chance = "; a judge no better than chance there" if check["chance"] else ""
+    chance = "; a judge not shown to be better than chance" if check["chance"] else ""
     return (
         f"{flips['cases']} of {flips['of']} {check['task']} verdicts flipped ({interval}) "
         f"against {source['name']} ({source['type']}){chance}"

@@ -27,7 +27,7 @@ from fare_cli.studies.evaluating.verify import verify_parts
 from fare_cli.verdicts import Verdict
 
 _OF_TASK = {"pairwise": pairwise_parts, "step": step_parts, "verify": verify_parts, "score": score_parts}
-_AT_CHANCE = " (a judge no better than chance here)"
+_AT_CHANCE = " (a judge not shown to be better than chance)"
 
 
 def evaluate(verdicts: Iterable[Verdict], *, name: str = "verdicts") -> Report:

@@ -93,7 +93,7 @@ class QuantisingReport:
     def title(self) -> str:
         """For people: what was quantised, and whether it can judge at all."""
         title = f"{self.source.name}, quantised: what became of its verdicts"
-        return title if self.chance is None else f"{title} (a judge no better than chance here)"
+        return title if self.chance is None else f"{title} (a judge not shown to be better than chance)"
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -183,7 +183,7 @@ def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> s
     """
     rule = f"at most {tolerated:.1%} of the verdicts flip, by the upper end of the 95% interval"
     if chance is not None:
-        return "No type is recommended: flips of a judge no better than chance say nothing about one that judges."
+        return "No type is recommended: flips of a judge at chance say nothing about one that judges."
     enough = records_needed(tolerated)
     compared = max((row.comparison.flips.of for row in rows), default=0)
     if compared < enough:

@@ -110,6 +110,23 @@ def test_a_published_file_is_measured_through_its_importer(evaluate: Eval, home:
     assert len((home / "kept" / "judgebench.records.jsonl").read_text().splitlines()) == 3
 
 
+def test_kept_verdicts_of_a_suite_are_measured_by_its_protocols(evaluate: Eval, home: Path) -> None:
+    data = home / "data"
+    data.mkdir()
+    shutil.copy(FIXTURES / "judgebench.jsonl", data / "dataset=judgebench,response_model=gpt-4o-2024-05-13.jsonl")
+    first = evaluate("--suite", "fare", "--data", data, "-o", home / "kept", "--json")
+    assert first.returncode == 0, first.stderr
+    (kept,) = (path for path in (home / "kept").glob("JudgeBench.pairwise.*.jsonl") if "journal" not in path.name)
+    again = evaluate("--suite", "fare", "--verdicts", kept, "--json")
+    assert again.returncode == 0, again.stderr
+    then, now = (json.loads(done.stdout)["tables"] for done in (first, again))
+    assert now["reported"] == then["reported"]
+    renamed = kept.rename(kept.with_name("mine.jsonl"))
+    refused = evaluate("--suite", "fare", "--verdicts", renamed)
+    assert refused.returncode == 2
+    assert "mine is no set of the suite fare" in refused.stderr
+
+
 def test_a_suite_says_what_is_there_and_what_is_missing(evaluate: Eval, home: Path) -> None:
     data = home / "data"
     data.mkdir()
@@ -203,7 +220,7 @@ def test_kept_verdicts_need_no_model(fare: Fare, tmp_path: Path) -> None:
     [
         ((), "nothing says what to measure on"),
         (("a.jsonl", "--verdicts", "b.jsonl"), "INPUT and --verdicts cannot go together"),
-        (("--suite", "fare"), "--suite and --data go together"),
+        (("--suite", "fare"), "--suite goes with --data DIR, or with --verdicts"),
         (("--suite", "far", "--data", "."), "did you mean fare?"),
         (("--verdicts", "b.jsonl", "--against", "x"), "--against is about judging"),
         (("--verdicts", "b.jsonl", "--limit", "3"), "--limit is about judging"),

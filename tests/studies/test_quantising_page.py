@@ -132,9 +132,9 @@ def test_names_from_files_are_text() -> None:
 
 def test_a_judge_no_better_than_chance_is_called_so_in_the_title() -> None:
     made = report(*ROWS, chance="31 of 60 decided verdicts are right")
-    assert made.title.endswith("(a judge no better than chance here)")
+    assert made.title.endswith("(a judge not shown to be better than chance)")
     assert "31 of 60 decided" in page(made)
-    assert "<title>fare-8b, quantised: what became of its verdicts (a judge no better than chance" in page(made)
+    assert "<title>fare-8b, quantised: what became of its verdicts (a judge not shown to be better" in page(made)
 
 
 def test_the_report_is_json_with_names() -> None:

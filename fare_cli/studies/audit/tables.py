@@ -23,7 +23,7 @@ def report(audit: Audit, rulings: Sequence[Ruling] = ()) -> Report:
     title = f"{audit.judge}: how it can be fooled"
     warnings = []
     if audit.chance is not None:
-        title += " (a judge no better than chance here)"
+        title += " (a judge not shown to be better than chance)"
         warnings.append(f"the judge was not shown to judge better than chance: {audit.chance}")
     if audit.findings.noise is None:
         warnings.append("there is no noise floor: no paraphrase could be judged")

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import InputError, UsageError
 from fare_cli.importers.convert import Conversion, write_records
 from fare_cli.importers.registry import importer_named, importers_for
-from fare_cli.importers.suites import Located, Metric
+from fare_cli.importers.suites import Located, Metric, Suite, SuiteSet
 from fare_cli.records import Split, TaskName, check_field_map
 from fare_cli.report.model import Column, Table
 from fare_cli.run.lines import check_inputs, read_lines
 from fare_cli.run.reader import InputPlan, read_items
 from fare_cli.studies.evaluating.headline import ACCURACY, BOTH_ORDERS, F1, HEADLINES, Headline
-from fare_cli.studies.evaluating.verdict_set import Protocol
+from fare_cli.studies.evaluating.verdict_set import Protocol, VerdictSet
 from fare_cli.studies.judging import check_rereadable
 
 _HEADLINES: Mapping[Metric, Headline] = {
@@ -79,8 +79,22 @@ def suite_source(found: Located, reading: Reading, folder: Path) -> Source:
     """A set of a suite whose files were found; the records are written to `folder`."""
     one = found.set
     conversion = Conversion(one.made_by, [str(path) for path in found.files])
-    protocol = Protocol(_HEADLINES[one.metric], one.reported)
-    return _converted(one.name, protocol, conversion, reading, folder)
+    return _converted(one.name, _protocol(one), conversion, reading, folder)
+
+
+def by_suite(suite: Suite, kept: VerdictSet) -> VerdictSet:
+    """Kept verdicts, measured by the protocol of the suite's set that they are named after. Raises InputError."""
+    for one in suite.sets:
+        if one.name == kept.name:
+            return replace(kept, protocol=_protocol(one))
+    raise InputError(
+        f"{kept.name} is no set of the suite {suite.name}: {', '.join(one.name for one in suite.sets)}",
+        f"verdicts of a suite have the names that fare eval --suite {suite.name} -o DIR gives them",
+    )
+
+
+def _protocol(one: SuiteSet) -> Protocol:
+    return Protocol(_HEADLINES[one.metric], one.reported)
 
 
 def suite_table(found: Sequence[Located]) -> Table:

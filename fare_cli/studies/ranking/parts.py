@@ -19,7 +19,7 @@ class Facts(NamedTuple):
 
 
 def title(text: str, chance: str | None) -> str:
-    return text if chance is None else f"{text} (a judge no better than chance here)"
+    return text if chance is None else f"{text} (a judge not shown to be better than chance)"
 
 
 def chance_warning(chance: str | None) -> tuple[str, ...]:

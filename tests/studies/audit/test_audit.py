@@ -220,7 +220,7 @@ def test_a_judge_that_accepts_nothing_notices_everything_and_it_shows() -> None:
     assert made.detection.accepted is not None
     assert made.detection.accepted.share == 0.0
     assert made.chance is not None
-    assert "no better than chance" in report(made).title
+    assert "not shown to be better than chance" in report(made).title
 
 
 def test_a_pair_that_is_undecided_has_not_noticed() -> None:
