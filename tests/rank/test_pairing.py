@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_fewer_pairs_than_the_full_table_give_its_order(table: tuple[list[str], 
     everything = [one for pair, verdict in zip(pairs, Judged(accuracy=0.95, position_bias=0.3)(pairs), strict=True)
                   for one in comparisons_of(pair, verdict)]  # fmt: skip
     assert asked.reason == "separated"
-    assert len(judge.asked) == len(asked.pairs) < 0.6 * len(pairs)
+    assert len(judge.asked) == len(asked.pairs) < 0.7 * len(pairs)
     assert len({id(pair) for pair in asked.pairs}) == len(asked.pairs), "no pair is asked twice"
     found = fit(systems, asked.comparisons())
     assert ranking(found) == ranking(fit(systems, everything)) == list(APART)
@@ -147,21 +148,31 @@ def scripted(wins: dict[tuple[str, str], Callable[[int], bool]], questions: dict
     return pairs, ask, seen
 
 
-LINK = {("b", "c"): lambda _: True}
+LINK = {("b", "c"): lambda n: n % 10 != 0}
 
 
 def test_an_open_order_is_asked_more_than_one_that_is_decided_soon() -> None:
-    wins = {("a", "b"): lambda n: n % 2 == 0, ("c", "d"): lambda n: n % 4 != 0, **LINK}
+    wins = {("a", "b"): lambda n: n % 2 == 0, ("c", "d"): lambda n: n % 10 != 0, **LINK}
     pairs, ask, seen = scripted(wins, dict.fromkeys(wins, 100))
-    ask_in_rounds("abcd", pairs, ask, seed=1, max_pairs=64)
+    ask_in_rounds("abcd", pairs, ask, seed=1, max_pairs=96)
     assert seen["a", "b"] > 1.5 * seen["c", "d"]
     assert seen["c", "d"] > 5
 
 
 def test_nothing_is_spent_on_equals_while_others_can_be_told_apart() -> None:
     wins = {("a", "b"): lambda n: n % 2 == 0, ("c", "d"): lambda n: n % 5 < 3, **LINK}
-    pairs, ask, seen = scripted(wins, {("a", "b"): 60, ("c", "d"): 600, ("b", "c"): 60})
+    pairs, ask, seen = scripted(wins, {("a", "b"): 200, ("c", "d"): 600, ("b", "c"): 60})
     asked = ask_in_rounds("abcd", pairs, ask, seed=1)
     assert asked.reason == "hopeless"
-    assert seen["a", "b"] < 60
+    assert seen["a", "b"] < 120
     assert seen["c", "d"] > 100
+
+
+def test_equals_are_seldom_told_apart_however_often_is_looked() -> None:
+    apart = 0
+    for seed in range(40):
+        coin = random.Random(seed)
+        pairs, ask, _ = scripted({("a", "b"): lambda _, coin=coin: coin.random() < 0.5}, {("a", "b"): 320})
+        apart += ask_in_rounds("ab", pairs, ask, seed=seed).reason == "separated"
+    # 5% over all looks; with an interval for one look it was 1 in 6.
+    assert apart <= 4

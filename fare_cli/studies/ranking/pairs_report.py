@@ -19,7 +19,7 @@ from fare_cli.studies.ranking.asking import Compared
 from fare_cli.studies.ranking.parts import PLACES_NOTE, Facts, standing_plot, table, title
 
 _REASONS = {
-    "separated": "all neighbours are told apart at 95% (of one look; it was looked at after every round)",
+    "separated": "all neighbours are told apart, at 95% over all rounds",
     "hopeless": "the pairs that are left have a chance of less than 5% to tell any more neighbours apart",
     "budget": "--max-pairs was reached",
     "all asked": "all pairs are asked",
