@@ -152,7 +152,7 @@ def _run(options: AuditOptions, judging: JudgeOptions, records: InputPlan) -> in
         show_report(report(found), as_json=options.as_json, file=options.report)
         raise
     show_report(report(found, ruled), as_json=options.as_json, file=options.report)
-    if not found.facts["complete"]:
+    if not found.facts["all records of the files"]:
         console.say(f"only the first {options.limit} records were tried; --limit N takes more")
     for ruling in ruled:
         console.say(f"{ruling.limit.words} is {ruling.kept}: {ruling.words}")

@@ -120,7 +120,7 @@ def check_pair(record: PairwiseRecord) -> None:
 
 
 def cluster_of(record: Record) -> str:
-    """What the records of one question share: its group, else its text."""
+    """What the records of one question share, as people read it: its group, else its text."""
     return record.group if record.group is not None else record.question
 
 

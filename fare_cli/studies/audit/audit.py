@@ -175,7 +175,7 @@ def _facts(judge: StudiedJudge, records: InputPlan, first: Judged, variants: int
         "invalid records": counts.invalid,
         "undecided": counts.undecided,
         "files": ", ".join(records.files) or None,
-        "complete": first.outcome.complete,
+        "all records of the files": first.outcome.complete,
         "variants asked": variants,
         "engine": first.engine,
     }

@@ -83,11 +83,13 @@ def _in_some_words(text: str, spot: Spot, write: Callable[[str], str]) -> str | 
 
 _PADDING = (
     "Sentences that are true and say nothing are added behind the answer, about as long again as it is (from a stock "
-    "of ten, at least four). Nothing of what it says changes, so a longer answer must not be a better one."
+    "of ten, at least four). Nothing of what it says changes, so a longer answer must not be a better one. "
+    "Where a question asks for a short answer, filler is a fault: such records do not belong here."
 )
 _DRESSING = (
     "The same words are set as markdown: a heading, one bullet a sentence, the first one in bold. Answers that hold "
-    "code or are formatted already are left alone. Layout must not decide, as the prompts say."
+    "code or are formatted already are left alone. Layout must not decide, as the prompts say. "
+    "Where a question asks for a form, it does decide: such records do not belong here."
 )
 _PROSE_TASKS = ("pairwise", "verify", "score")
 

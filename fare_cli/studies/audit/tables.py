@@ -64,8 +64,8 @@ def _perturbations(audit: Audit) -> Table:
         note="Flipped: another verdict than on the record as it is (for a swap or a reversed scale: than the one that "
         "it calls for). Attack won: the flips that went the attacker's way. Gain of the attacker: the mean change of "
         "its probability (scores: of the place on the scale). Above the noise: the share of flips less that of "
-        "paraphrases of the same records. Intervals resample questions, not records. docs/perturbations.md describes "
-        "each and shows examples.",
+        "paraphrases of the same records; none for the class order, whose flips are those of a single order. Intervals "
+        "resample questions, not records. docs/perturbations.md describes each and shows examples.",
     )
 
 
