@@ -8,6 +8,6 @@ from fare_cli.errors import EnvironmentFault
 
 if missing := [name for name in ("scipy", "sklearn") if importlib.util.find_spec(name) is None]:
     raise EnvironmentFault(
-        f"measuring a judge needs {' and '.join(missing)}, which is not installed here",
+        f"measuring a judge needs packages that are not installed here: {', '.join(missing)}",
         "pip install 'fare-cli[stats]'",
     )
