@@ -224,8 +224,7 @@ def _fitting(options: EngineOptions, header: Header, room: Room) -> Layout | Non
     on_device = room.device_bytes(options)
     if options.gpu_layers is None or not 0 <= options.gpu_layers < all_layers:
         layout = _arrange(options, header, on_device, offloaded=True)
-        taken = device_bytes(header, all_layers, layout.plan)
-        if taken <= on_device and layout.plan.total_bytes <= room.total_bytes(options):
+        if _has_room(layout, header, all_layers, options, room):
             return replace(layout, gpu_layers=-1)
         if options.gpu_layers is not None:
             return None
@@ -233,10 +232,15 @@ def _fitting(options: EngineOptions, header: Header, room: Room) -> Layout | Non
     layers = options.gpu_layers
     if layers is None:
         layers = layers_that_fit(header, layout.plan, on_device)
+    return replace(layout, gpu_layers=layers) if _has_room(layout, header, layers, options, room) else None
+
+
+def _has_room(layout: Layout, header: Header, layers: int, options: EngineOptions, room: Room) -> bool:
+    """Whether so many layers fit on the GPUs, and the rest in main memory: the token embeddings always stay there."""
     taken = device_bytes(header, layers, layout.plan)
     shared = room.total_bytes(options) == room.memory_bytes
     rest = layout.plan.total_bytes - (0 if shared else taken)
-    return replace(layout, gpu_layers=layers) if taken <= on_device and rest <= room.memory_bytes else None
+    return taken <= room.device_bytes(options) and rest <= room.memory_bytes
 
 
 def _offloads(options: EngineOptions, room: Room) -> bool:

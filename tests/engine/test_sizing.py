@@ -173,6 +173,12 @@ def test_deterministic_runs_keep_every_slot_in_its_own_stream() -> None:
     assert layout.slots == 2
 
 
+def test_what_stays_in_main_memory_must_fit_there_too() -> None:
+    # Weights and cache fit into both together, but the token embeddings, 1.7 GB of them, are never on the GPU.
+    with pytest.raises(ModelError, match="does not fit"):
+        choose(EngineOptions(work="direct"), model(1, 512, 8, 1, 5, 1e9), memory=1 * GIB, gpus=(5 * GIB,))
+
+
 @given(
     st.sampled_from(["direct", "critique", "votes"]),
     st.one_of(st.none(), st.integers(256, 32_768)),
