@@ -19,6 +19,18 @@ PROGRAM = "python -m training"
 _Records = Annotated[Path, typer.Argument(metavar="RECORDS", help="Records with gold labels (JSON Lines).")]
 _Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write what is made.")]
 _Seed = Annotated[int, typer.Option("--seed", help="Decides everything that is left to chance.")]
+_Prompts = Annotated[
+    Path | None, typer.Option("--prompts", metavar="DIR", help="Prompts in place of the model's own or fare's.")
+]
+_Tries = Annotated[int, typer.Option("--tries", help="How often each record is judged (the paper: 4).")]
+_Temperature = Annotated[float, typer.Option("--temperature", help="Of the sampling (the paper: 0.9).")]
+_MaxTokens = Annotated[int, typer.Option("--max-tokens", help="A turn that is longer is cut, and wrong.")]
+_DirectShare = Annotated[
+    float, typer.Option("--direct-share", help="Share of kept records that become direct judgments.")
+]
+_Curriculum = Annotated[
+    bool, typer.Option("--curriculum/--no-curriculum", help="Order samples from easy to hard, or by chance.")
+]
 _Force = Annotated[bool, typer.Option("--force", help="Replace what something else has made there.")]
 
 
@@ -46,18 +58,12 @@ def rollout(
     lora: Annotated[
         Path | None, typer.Option("--lora", metavar="FILE.gguf", help="An adapter on top of the policy's model.")
     ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option("--prompts", metavar="DIR", help="Prompts in place of the model's own or fare's.")
-    ] = None,
-    tries: Annotated[int, typer.Option("--tries", help="How often each record is judged (the paper: 4).")] = 4,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of the sampling (the paper: 0.9).")] = 0.9,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="A turn that is longer is cut, and wrong.")] = 1024,
-    direct_share: Annotated[
-        float, typer.Option("--direct-share", help="Share of kept records that become direct judgments.")
-    ] = 0.5,
-    curriculum: Annotated[
-        bool, typer.Option("--curriculum/--no-curriculum", help="Order samples from easy to hard, or by chance.")
-    ] = True,
+    prompts: _Prompts = None,
+    tries: _Tries = 4,
+    temperature: _Temperature = 0.9,
+    max_tokens: _MaxTokens = 1024,
+    direct_share: _DirectShare = 0.5,
+    curriculum: _Curriculum = True,
     from_critiques: Annotated[
         bool,
         typer.Option("--from-critiques", help="Sample nothing: learn the `critique` that records carry (cold start)."),
@@ -181,18 +187,12 @@ def loop(
     cold_start: Annotated[
         Path | None, typer.Option("--cold-start", metavar="RECORDS", help="Records with critiques to learn first.")
     ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option("--prompts", metavar="DIR", help="Prompts in place of the model's own or fare's.")
-    ] = None,
-    tries: Annotated[int, typer.Option("--tries", help="How often each record is judged (the paper: 4).")] = 4,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of the sampling (the paper: 0.9).")] = 0.9,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="A turn that is longer is cut, and wrong.")] = 1024,
-    direct_share: Annotated[
-        float, typer.Option("--direct-share", help="Share of kept records that become direct judgments.")
-    ] = 0.5,
-    curriculum: Annotated[
-        bool, typer.Option("--curriculum/--no-curriculum", help="Order samples from easy to hard, or by chance.")
-    ] = True,
+    prompts: _Prompts = None,
+    tries: _Tries = 4,
+    temperature: _Temperature = 0.9,
+    max_tokens: _MaxTokens = 1024,
+    direct_share: _DirectShare = 0.5,
+    curriculum: _Curriculum = True,
     restart: Annotated[
         bool, typer.Option("--restart", help="Train each iteration from the start again, to compare with.")
     ] = False,
