@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -298,12 +299,18 @@ SETTING_NAMES = (
 )  # fmt: skip
 
 
+@cache
+def _hints() -> dict[str, Any]:
+    """The types of all options; found once, as every command is built at every start."""
+    return get_type_hints(JudgeOptions, include_extras=True)
+
+
 def for_task(task: str, run: Callable[[str, JudgeOptions], int], summary: str) -> Callable[..., int]:
     """A function that typer can turn into the command of `task`: it takes the options that the task knows.
 
     The others stay as if not given.
     """
-    hints = get_type_hints(JudgeOptions, include_extras=True)
+    hints = _hints()
     empty: dict[str, Any] = {field.name: _EMPTY.get(field.name) for field in fields(JudgeOptions)}
     names = [name for name in empty if task in _ONLY.get(name, (task,))]
 
@@ -344,7 +351,7 @@ _LISTED_EVERYWHERE = frozenset(
 
 def judge_parameters(names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Options of `fare judge` for another command that judges: type hint and default by name."""
-    hints = get_type_hints(JudgeOptions, include_extras=True)
+    hints = _hints()
     return {
         name: (hints[name] if name in _LISTED_EVERYWHERE else _unlisted(hints[name]), _EMPTY.get(name))
         for name in names
