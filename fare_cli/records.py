@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -54,6 +54,7 @@ __all__ = [
     "parse",
     "record_fields",
     "record_schema",
+    "task_told_by",
     "verdict_schema",
 ]
 
@@ -212,8 +213,20 @@ RECORDS: dict[str, type[Record]] = {
 }
 _FIELDS = {task: tuple(shape.model_fields) + (("answer",) if task == "step" else ()) for task, shape in RECORDS.items()}
 _KNOWN = {task: frozenset(fields) for task, fields in _FIELDS.items()}
+# The fields that only records of one task have, in the order in which they decide.
+_TELLING: tuple[tuple[TaskName, frozenset[str]], ...] = (
+    ("step", frozenset({"steps"})),
+    ("pairwise", frozenset({"answer_a", "answer_b"})),
+    ("score", frozenset({"rubric", "criteria"})),
+    ("verify", frozenset({"answer"})),
+)
 _NOT_TEXT = frozenset({"annotations", "criteria", "gold", "rubric", "scale", "steps"})
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def task_told_by(fields: Collection[str]) -> TaskName | None:
+    """The task that the names of a record's fields speak for; None where they speak for none."""
+    return next((task for task, telling in _TELLING if not telling.isdisjoint(fields)), None)
 
 
 def record_fields(task: str) -> tuple[str, ...]:

@@ -14,14 +14,13 @@ from fare_cli.asks import Direct, Judgment, Message
 from fare_cli.errors import InputError, InvalidRecordsError, RecordError
 from fare_cli.identity import JudgingOptions, Mode
 from fare_cli.prompting import TaskPrompt
-from fare_cli.records import RECORDS, Record, parse
+from fare_cli.records import RECORDS, Record, parse, task_told_by
 from fare_cli.run.lines import RawLine, read_lines
 from fare_cli.tasks import TASKS
 
 Side = Literal["ab", "ba"]
 
 _SWAPPED = {"A": "B", "B": "A"}
-_FIELDS_THAT_TELL = (("answer_a", "pairwise"), ("steps", "step"), ("rubric", "score"), ("criteria", "score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def _task(values: Any) -> str:
         if named not in RECORDS:
             raise RecordError("bad_value", f"`task`: there is no task {named!r}: {', '.join(RECORDS)}", "task")
         return str(named)
-    return next((task for field, task in _FIELDS_THAT_TELL if field in values), "verify")
+    return task_told_by(values) or "verify"
 
 
 def ask_record(record: Record, prompt: Callable[[str], TaskPrompt], order: Side) -> Question | None:

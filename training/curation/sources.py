@@ -104,7 +104,7 @@ def _parsed(made: Made, task: str) -> records.Record | str:
 
 def _own(row: Row) -> tuple[Row, records.Record, _Credit]:
     try:
-        record = records.parse(_task_of(row), row.values)
+        record = records.parse(records.task_told_by(row.values) or "verify", row.values)
     except RecordError as error:
         raise InputError(
             f"{row.file}, line {row.line}: {error.message}",
@@ -120,17 +120,6 @@ def _own(row: Row) -> tuple[Row, records.Record, _Credit]:
 def _said(extra: Mapping[str, Any], field: str) -> str | None:
     value = extra.get(field)
     return value if isinstance(value, str) and value else None
-
-
-def _task_of(row: Row) -> str:
-    """The task that the fields of a record tell."""
-    if row.has("answer_a") or row.has("answer_b"):
-        return "pairwise"
-    if row.has("steps"):
-        return "step"
-    if row.has("rubric") or row.has("criteria") or row.has("scale"):
-        return "score"
-    return "verify"
 
 
 def _unfit(record: records.Record) -> str | None:

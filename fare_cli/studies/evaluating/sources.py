@@ -13,7 +13,7 @@ from fare_cli.errors import InputError, UsageError
 from fare_cli.importers.convert import Conversion, write_records
 from fare_cli.importers.registry import importer_named, importers_for
 from fare_cli.importers.suites import Located, Metric, Suite, SuiteSet
-from fare_cli.records import Split, TaskName, check_field_map
+from fare_cli.records import Split, TaskName, check_field_map, task_told_by
 from fare_cli.report.model import Column, Table
 from fare_cli.run.lines import check_inputs, read_lines
 from fare_cli.run.reader import InputPlan, read_items
@@ -26,14 +26,6 @@ _HEADLINES: Mapping[Metric, Headline] = {
     "both_orders_right": BOTH_ORDERS,
     "process_f1": F1,
 }
-# The fields of a record that belong to one task alone, in the order in which they decide.
-_TELLING: tuple[tuple[TaskName, frozenset[str]], ...] = (
-    ("step", frozenset({"steps"})),
-    ("pairwise", frozenset({"answer_a", "answer_b"})),
-    ("score", frozenset({"answer", "rubric"})),
-    ("score", frozenset({"answer", "criteria"})),
-    ("verify", frozenset({"answer"})),
-)
 
 
 class Reading(NamedTuple):
@@ -167,9 +159,8 @@ def task_of(file: str, reading: Reading) -> TaskName:
     there = {name for name, value in first.items() if value is not None} | set(reading.field_map)
     if reading.split is not None and "answer" in there:
         return "step"
-    for task, fields in _TELLING:
-        if fields <= there:
-            return task
+    if (task := task_told_by(there)) is not None:
+        return task
     raise UsageError(
         f"{file}: what task its records are of cannot be told; the first has {', '.join(sorted(there)) or 'no fields'}",
         f"these are verdicts: --verdicts {file}"
