@@ -27,6 +27,12 @@ def _option(*names: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, metavar=metavar, show_default=False, rich_help_panel=_AUDIT)
 
 
+_Records = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="INPUT", help="JSONL files, plain or gzip; they are read twice.", show_default=False),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
     """What the command line gave, apart from the options that it shares with `fare judge`."""
@@ -81,14 +87,14 @@ def audit_command() -> Callable[..., int]:
     """The command for typer."""
     hints = get_type_hints(AuditOptions, include_extras=True)
     own = {field.name: (hints[field.name], _DEFAULTS.get(field.name)) for field in fields(AuditOptions)}
-    shared = judge_parameters(("inputs", *(name for name in STUDY_OPTIONS if name not in own)))
+    shared = judge_parameters([name for name in STUDY_OPTIONS if name not in own])
 
     def run(values: dict[str, Any]) -> int:
         options = AuditOptions(**{name: values[name] for name in own})
-        return _audit(options, judge_options({name: values[name] for name in shared}))
+        return _audit(options, judge_options({name: values[name] for name in ("inputs", *shared)}))
 
     return as_command(
-        {"inputs": shared["inputs"], **own, **shared},
+        {"inputs": (_Records, None), **own, **shared},
         run,
         "Perturb records, and see what that does to a judge's verdicts.",
     )

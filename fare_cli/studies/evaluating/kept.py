@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from fare_cli.errors import InputError, RecordError
-from fare_cli.run.lines import InputDigest, RawLine, check_inputs, read_lines
+from fare_cli.run.lines import InputDigest, RawLine
 from fare_cli.run.manifest import Manifest, read_manifest
 from fare_cli.studies.evaluating.case import Case
 from fare_cli.studies.evaluating.counting import Timing
 from fare_cli.studies.evaluating.headline import HEADLINES
 from fare_cli.studies.evaluating.running import verdict_file
 from fare_cli.studies.evaluating.verdict_set import Protocol, VerdictSet, judge_facts
+from fare_cli.studies.kept import NOT_KEPT, kept_verdicts
 from fare_cli.verdicts import Verdict
-
-_HINT = "verdict files are what fare judge -o and fare eval -o write, one task in each"
 
 
 def read_kept(path: Path) -> VerdictSet:
@@ -26,19 +23,7 @@ def read_kept(path: Path) -> VerdictSet:
     Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
     """
     digests: list[InputDigest] = []
-    check_inputs([str(path)])
-    cases: list[Case] = []
-    for line in read_lines([str(path)], digests):
-        if line.data is None or line.data.strip():
-            cases.append(_case(line))
-            if cases[-1].task != cases[0].task:
-                raise InputError(
-                    f"{path}, line {line.number}: a verdict of task {cases[-1].task}, the first one is of "
-                    f"{cases[0].task}",
-                    _HINT,
-                )
-    if not cases:
-        raise InputError(f"{path} holds no verdicts", _HINT)
+    cases = [_case(line, verdict) for line, verdict in kept_verdicts(path, digests)]
     manifest = read_manifest(path)
     task = cases[0].task
     judge = cases[0].judge if manifest is None else str(manifest.judge.get("model", ""))
@@ -55,19 +40,12 @@ def read_kept(path: Path) -> VerdictSet:
     )
 
 
-def _case(line: RawLine) -> Case:
-    where = f"{line.file}, line {line.number}"
-    if line.data is None:
-        raise InputError(f"{where}: the line is too long for a verdict", _HINT)
+def _case(line: RawLine, verdict: Verdict) -> Case:
     try:
-        return Case.of(Verdict.from_line(line.data))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InputError(f"{where}: {f'`{field}`: ' if field else ''}{first['msg']}", _HINT) from None
+        return Case.of(verdict)
     except RecordError as error:
         field = f"`{error.field}`: " if error.field and f"`{error.field}`" not in error.message else ""
-        raise InputError(f"{where}: {field}{error.message}", _HINT) from None
+        raise InputError(f"{line.file}, line {line.number}: {field}{error.message}", NOT_KEPT) from None
 
 
 def _name(path: Path, task: str, judge: str) -> str:

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from fare_cli import records
 from fare_cli.errors import InputError, RecordError
 from fare_cli.rank.answers import Answer, Material, check_pair, cluster_of, given_pairs, same_pair
 from fare_cli.rank.pairing import Asked
 from fare_cli.records import PairwiseRecord, Record, ScoreRecord, VerifyRecord
-from fare_cli.run.lines import RawLine, check_inputs, read_lines
+from fare_cli.run.lines import RawLine
 from fare_cli.run.reader import Place
+from fare_cli.studies.kept import NOT_KEPT, kept_verdicts
 from fare_cli.studies.ranking.asking import Compared, Valued
 from fare_cli.verdicts import Verdict
 
-_HINT = "verdict files are what fare judge -o writes (without --no-record)"
+_NO_RECORD = "a ranking needs verdicts written without --no-record"
 _RANKED = ("pairwise", "verify", "score")
 
 
@@ -32,42 +31,20 @@ class Kept(NamedTuple):
 
 def read_kept(path: Path) -> list[Kept]:
     """The verdicts of a file, all of one task. Raises InputError with the line for anything else."""
-    check_inputs([str(path)])
-    kept: list[Kept] = []
-    for line in read_lines([str(path)], []):
-        if line.data is None or line.data.strip():
-            kept.append(_kept(line))
-            first, last = kept[0].verdict.task, kept[-1].verdict.task
-            if last != first:
-                raise InputError(f"{_line(line)}: a verdict of task {last}, the first one is of {first}", _HINT)
-    if not kept:
-        raise InputError(f"{path} holds no verdicts", _HINT)
-    return kept
+    return [_kept(line, verdict) for line, verdict in kept_verdicts(path, [])]
 
 
-def _kept(line: RawLine) -> Kept:
-    if line.data is None:
-        raise InputError(f"{_line(line)}: the line is too long for a verdict", _HINT)
+def _kept(line: RawLine, verdict: Verdict) -> Kept:
+    where = f"{line.file}, line {line.number}"
+    if verdict.task not in _RANKED:
+        raise InputError(f"{where}: verdicts of task {verdict.task} rank nothing", NOT_KEPT)
+    if verdict.record is None and verdict.status == "ok":
+        raise InputError(f"{where}: the verdict came without its `record`, so who answered is not known", _NO_RECORD)
     try:
-        verdict = Verdict.from_line(line.data)
-        if verdict.task not in _RANKED:
-            raise InputError(f"{_line(line)}: verdicts of task {verdict.task} rank nothing", _HINT)
-        if verdict.record is None and verdict.status == "ok":
-            raise InputError(
-                f"{_line(line)}: the verdict came without its `record`, so who answered is not known", _HINT
-            )
         record = None if verdict.record is None else records.parse(verdict.task, verdict.record)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InputError(f"{_line(line)}: {f'`{field}`: ' if field else ''}{first['msg']}", _HINT) from None
     except RecordError as error:
-        raise InputError(f"{_line(line)}: `record`: {error.message}", _HINT) from None
+        raise InputError(f"{where}: `record`: {error.message}", NOT_KEPT) from None
     return Kept(verdict, record, Place(line.file, line.number))
-
-
-def _line(line: RawLine) -> str:
-    return f"{line.file}, line {line.number}"
 
 
 def kept_comparisons(kept: Sequence[Kept]) -> tuple[Compared, list[str]]:
