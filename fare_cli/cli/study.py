@@ -98,7 +98,7 @@ def show_report(report: Report, *, as_json: bool, file: Path | None) -> None:
 
     write_report(report, file)
     if as_json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print("\n".join(text_lines(report)), flush=True)
 
@@ -110,5 +110,9 @@ def write_report(report: Report, file: Path | None) -> None:
 
     if file is not None:
         as_page = file.suffix == ".html"
-        text = page(report) if as_page else json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+        text = (
+            page(report)
+            if as_page
+            else json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
         write_whole(file, text, "report")
