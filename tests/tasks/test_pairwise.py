@@ -18,11 +18,13 @@ PAIR = {"question": "Q", "answer_a": "one", "answer_b": "two"}
 def pair(a_first: float, a_shown_second: float, **options: Any) -> Verdict:
     """The verdict where answer A has these probabilities in order ab and in order ba."""
     gold = options.pop("gold", None)
+    return said((a_first, 1 - a_first), (1 - a_shown_second, a_shown_second), gold=gold, **options)
+
+
+def said(ab: tuple[float, float], ba: tuple[float, float], *, gold: str | None = None, **options: Any) -> Verdict:
+    """The verdict where the labels [A] and [B] have these probabilities in order ab and in order ba."""
     task = make_task("pairwise", JudgingOptions(mode="direct", **options))
-    replies = {
-        "ab/0": reply({" [A]": a_first, " [B]": 1 - a_first}),
-        "ba/0": reply({" [A]": 1 - a_shown_second, " [B]": a_shown_second}),
-    }
+    replies = {f"{order}/0": reply({" [A]": a, " [B]": b}) for order, (a, b) in {"ab": ab, "ba": ba}.items()}
     return judged(task, {**PAIR, "gold": gold}, replies)
 
 
@@ -225,7 +227,10 @@ shares = st.floats(0, 1)
 @given(shares, shares, st.sampled_from([("agree", False), ("agree", True), ("mean", False)]))
 def test_swapping_the_answers_swaps_the_verdict(ab: float, ba: float, rule: tuple[Combine, bool]) -> None:
     options = {"combine": rule[0], "tie": rule[1]}
-    verdict, swapped = pair(ab, ba, **options), pair(1 - ba, 1 - ab, **options)
+    in_ab, in_ba = (ab, 1 - ab), (1 - ba, ba)
+    # The answers changed places: what was read in order ab is read in order ba, number for number (1 - (1 - ba)
+    # would lose what lies below the grain of a float, and agreement weighs a probability of 0 against one of 1e-18).
+    verdict, swapped = said(in_ab, in_ba, **options), said(in_ba, in_ab, **options)
     assert verdict.probabilities is not None
     assert swapped.probabilities is not None
     assert sum(verdict.probabilities.values()) == pytest.approx(1)
