@@ -160,6 +160,7 @@ def _assignments(values: Mapping[str, float]) -> str:
 
 def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, int]]:
     """All records; how many rows were left out at once, by reason; and how many rows each source had."""
+    from training.curation.entry import told_apart
     from training.curation.sources import read_source
 
     entries: list[Entry] = []
@@ -172,7 +173,7 @@ def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, in
                 unread[entry] = unread.get(entry, 0) + 1
             else:
                 entries.append(entry)
-    return entries, unread, read
+    return told_apart(entries), unread, read
 
 
 def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[list[Entry], list[Entry], list[Dropped]]:

@@ -141,7 +141,7 @@ def _arguments(config: Config, run: Path, *, evaluates: bool, seed: int) -> SFTC
         per_device_train_batch_size=optimisation.batch,
         per_device_eval_batch_size=optimisation.batch,
         gradient_accumulation_steps=optimisation.accumulate,
-        optim="adamw_torch" if optimisation.optimiser == "adamw" else "adamw_8bit",
+        optim="adamw_torch_fused" if optimisation.optimiser == "adamw" else "adamw_8bit",
         # What they are computed in.
         bf16=compute.bf16,
         use_cpu=not torch.cuda.is_available(),

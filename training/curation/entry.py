@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -68,6 +69,18 @@ class Entry:
         if isinstance(values.get("critique"), str):
             values["critique"] = _SIDE.sub(_other_side, values["critique"])
         return replace(self, record=type(self.record).model_validate(values))
+
+
+def told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """The records with an id for each: published sets, and files beside one another, use some ids twice. Those get the
+    hash of their content behind them, whichever came first."""
+    used = Counter(entry.record.id for entry in entries)
+    return [
+        entry
+        if used[entry.record.id] == 1
+        else replace(entry, record=entry.record.with_id(f"{entry.record.id}-{entry.record.content_id()[:8]}"))
+        for entry in entries
+    ]
 
 
 def _other_side(found: re.Match[str]) -> str:

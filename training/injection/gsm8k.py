@@ -77,6 +77,8 @@ def _injection(group: str, slip: Slip, rng: random.Random) -> Injection:
         right_steps=slip.right.texts,
         wrong_steps=slip.wrong.texts,
         step=slip.step,
+        right_end=slip.right.answer,
+        wrong_end=slip.wrong.answer,
     )
 
 
