@@ -32,40 +32,38 @@ class Pair(NamedTuple):
 
 
 class Shortcuts(NamedTuple):
-    """The share of pairs that each baseline tells right; a tie of the rule counts as half. `generator` is None where
-    no pair has answers of two."""
+    """The share of pairs that each baseline tells right; a tie of the rule counts as half."""
 
     length: Proportion
     bag_of_words: Proportion
     number_repeat: Proportion
-    generator: Proportion | None = None
 
 
 def shortcuts(pairs: Sequence[Pair], seed: int = 0) -> Shortcuts | None:
     """The baselines on these pairs; None where there are fewer questions than folds of the cross-validation."""
     if len({pair.group for pair in pairs}) < FOLDS:
         return None
-    return Shortcuts(
-        length_only(pairs, seed), bag_of_words(pairs, seed), number_repeat(pairs), generator_only(pairs, seed)
-    )
+    return Shortcuts(length_only(pairs, seed), bag_of_words(pairs, seed), number_repeat(pairs))
 
 
 def told_by_form(pairs: Sequence[Pair]) -> dict[str, Any] | None:
-    """The baselines as JSON values for a manifest: share of pairs told right with its 95% interval; None as above."""
+    """The baselines as JSON values for a manifest: share of pairs told right with its 95% interval; None as above.
+
+    Where pairs have answers of two generators, there is one more: who wrote them.
+    """
     found = shortcuts(pairs)
     if found is None:
         return None
     return {
         name: {"share": round(share.cases / share.of, 4), "of": share.of,
                "low": round(share.interval.low, 4), "high": round(share.interval.high, 4)}
-        for name, share in found._asdict().items() if share is not None
+        for name, share in {**found._asdict(), "generator": generator_only(pairs)}.items() if share is not None
     }  # fmt: skip
 
 
 def told_lines(rows: Sequence[tuple[str, Mapping[str, Any] | None]]) -> Iterator[str]:
     """A table of what `told_by_form` gave, a named row each."""
-    told = [row for _, row in rows if row is not None]
-    names = max(told, key=len, default={"length": {}})
+    names = dict.fromkeys(name for _, row in rows for name in row or ())
     yield f"{'':44}{'pairs':>7}  " + "".join(f"{name.replace('_', ' '):^20}" for name in names)
     for name, row in rows:
         if row is None:
