@@ -75,7 +75,7 @@ def command(
     ] = 1024,
     per_question: Annotated[
         int, typer.Option("--per-question", metavar="N", help="At most N pairs of a question.")
-    ] = 2,
+    ] = 1,
     reference_share: Annotated[
         float, typer.Option("--reference-share", help="Share of the verify records that show the reference.")
     ] = 0.58,
@@ -159,6 +159,8 @@ def generate(
         questions = checkable(generation.sources, generation.credit, equivalence, read)[: generation.limit]
         say(f"{len(questions)} questions to {len(generators)} generators, {generation.sampling.tries} tries each")
         graded = _graded(generation, generators, questions, output, equivalence, force=force, say=say)
+    for name, fates in graded.counts.items():
+        say(f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items())))
     outcomes: Counter[str] = Counter()
     pairs = paired(questions, graded, generation.pairing, generation.sampling.seed, outcomes)
     counts = {
@@ -174,7 +176,7 @@ def generate(
         )
     counts |= {"records": _publish(pairs, generation, output), "told_by_form": _told(pairs)}
     work.write_manifest([output], counts, seconds=time.monotonic() - started, packages=_PACKAGES)
-    say(f"{output}: {3 * len(pairs)} records of {len(pairs)} pairs")
+    say(f"{output}: {3 * len(pairs)} records of {len(pairs)} pairs of {outcomes['paired']} questions")
     return counts
 
 

@@ -19,7 +19,7 @@ _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\}|\\,|,\\!|\\!,)\d{3})+(
 _ENDS = " \t*_`"
 # Behind a plain number: letters and what joins words, the first word of two letters at least.
 _WITH_UNIT = re.compile(
-    r"([-+]?\s*(?:\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+)?)\s*(\\?%|per\s?cent\b)?\s*([/(-]?\s*[^\W\d_]{2}[^\d=+*^<>\\{}]*)?"
+    r"([-+]?\s*(?:\d+(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+)?)\s*(\\?%|per\s?cent\b)?\s*([/(-]?\s*(?:an?\s+)?[^\W\d_]{2}[^\d=+*^<>\\{}]*)?"
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")

@@ -1,9 +1,9 @@
 """Whether two final answers are the same: math-verify says it, in a child process.
 
-Its own limits on time are alarms of the main thread (whole seconds), which cannot interrupt a C function: an answer of
-`9^{9^9}` would hold the process for ever, or take all of its memory. So a child has a main thread of its own for them,
-a limit on memory, and is killed and replaced where it does not answer. With `raise_on_error` math-verify's timeouts and
-failures are told apart from "different", which they would be counted as.
+Its limits on time are alarms in whole seconds, which only a main thread can have and which no call into C minds, and it
+has none on memory; a model may well answer `10^{10^{10}}`, which takes its five seconds. So it gets a process of its
+own, with a limit on memory, that is killed and replaced where it does not answer. By default a timeout or a failure of
+math-verify is "not equal", which would be a label: with `raise_on_error` it is told apart.
 """
 
 from __future__ import annotations

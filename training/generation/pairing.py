@@ -25,7 +25,7 @@ class PairingOptions:
     """At most `per_question` pairs of a question, no answer in two of them. `same_generator` pairs only answers of one
     generator. `reference_share` of the pairs have their two answers verified with the reference, the others without."""
 
-    per_question: int = 2
+    per_question: int = 1
     reference_share: float = 0.58
     same_generator: bool = False
 
