@@ -136,8 +136,8 @@ class Reply:
     thought before that, and `reasoning_truncated` says that its thinking was closed at its limit. `log_probabilities`
     are natural logarithms over the script's labels, normalised to sum to one; `label` is the most probable. `read_at`
     is the offset in `text` (characters) just behind the marker where the labels were read; None where it was forced.
-    `log_probability` is the sum for `Given`, in nats. `generated_tokens` counts thinking and answer. Exactly one of
-    `error` and a usable answer is there.
+    `log_probability` is the sum for `Given`, in nats, over the `given_tokens` of its text. `generated_tokens` counts
+    thinking and answer. Exactly one of `error` and a usable answer is there.
     """
 
     text: str = ""
@@ -149,6 +149,7 @@ class Reply:
     forced: bool = False
     truncated: bool = False
     log_probability: float | None = None
+    given_tokens: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
     error: ReplyError | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
-from training import curate, generate, inject
+from training import baselines, curate, generate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -237,6 +237,7 @@ _VERBS: dict[str, Callable[..., int | None]] = {
     "sft": sft,
     "export": export,
     "loop": loop,
+    "baselines": baselines.command,
 }
 
 

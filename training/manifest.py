@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,10 +174,13 @@ def _plan_of(manifest: TrainingManifest) -> Plan:
 
 
 def _is_whole(manifest: TrainingManifest, output: Path) -> bool:
-    """Whether all outputs are what the manifest says; they are looked for beside `output`, which may have moved."""
+    """Whether all outputs are what the manifest says; they are looked for where they lay beside the first of them,
+    which is `output` now and may have moved."""
+    first = Path(manifest.outputs[0].file).parent
     try:
         return all(
-            file_facts(output.with_name(Path(facts.file).name)).sha256 == facts.sha256 for facts in manifest.outputs
+            file_facts(output.parent / os.path.relpath(facts.file, first)).sha256 == facts.sha256
+            for facts in manifest.outputs
         )
     except InputError:
         return False

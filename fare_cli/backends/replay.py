@@ -140,7 +140,11 @@ class SimulatedJudge:
         match ask.script:
             case Given(text=text):
                 draw = self._draw(ask.content_hash(""))
-                return Reply(log_probability=-len(text) * draw.uniform(0.3, 0.6), prompt_tokens=tokens)
+                return Reply(
+                    log_probability=-len(text) * draw.uniform(0.3, 0.6),
+                    given_tokens=max(len(text) // 4, 1),
+                    prompt_tokens=tokens,
+                )
             case Free():
                 return Reply(text="A simulated turn.", prompt_tokens=tokens, generated_tokens=4)
             case Direct(labels=labels):

@@ -69,6 +69,7 @@ class Slot:
 
     def reply(self) -> Reply:
         """The finished answer from what was written and read."""
+        is_given = isinstance(self.job.ask.script, Given)
         reading = self.reading
         best = max(reading, key=reading.__getitem__) if reading else None
         return Reply(
@@ -80,7 +81,8 @@ class Slot:
             read_at=None if self.forced else self.read_at,
             forced=self.forced,
             truncated=self.truncated,
-            log_probability=self.log_probability if isinstance(self.job.ask.script, Given) else None,
+            log_probability=self.log_probability if is_given else None,
+            given_tokens=len(self.job.tokens) - self.job.prompt_tokens if is_given else 0,
             prompt_tokens=self.job.prompt_tokens,
             generated_tokens=self.generated,
         )

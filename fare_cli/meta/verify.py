@@ -26,13 +26,16 @@ class Confusion(NamedTuple):
 class VerifyMeasures(NamedTuple):
     """Measures of a judge of right and wrong; None where one is not defined.
 
-    `precision`: right, of the answers it said yes to. `recall`: said yes, of the right answers. `f1` is their harmonic
-    mean. `mcc`: Matthews' correlation coefficient. `auroc`: the probability that a right answer got a higher p(yes)
-    than a wrong one, ties counted half; None also where no probabilities were given.
+    `balanced_accuracy`: the mean of the accuracies on right and on wrong answers; 1/2 for whoever says one thing or
+    tosses a coin, however many of the answers are right. `precision`: right, of the answers it said yes to. `recall`:
+    said yes, of the right answers. `f1` is the harmonic mean of these two. `mcc`: Matthews' correlation coefficient.
+    `auroc`: the probability that a right answer got a higher p(yes) than a wrong one, ties counted half; None also
+    where no probabilities were given.
     """
 
     confusion: Confusion
     accuracy: Proportion
+    balanced_accuracy: Estimate | None
     precision: Proportion
     recall: Proportion
     f1: Estimate | None
@@ -51,12 +54,24 @@ def measure_verify(
     return VerifyMeasures(
         confusion=Confusion(*map(int, _cells(said, gold).sum(0))),
         accuracy=clustered_proportion(right, clusters),
+        balanced_accuracy=bootstrap(balanced_accuracy(said, gold), records, clusters),
         precision=clustered_proportion([bool(gold[index]) for index in said_yes], of_those(said_yes, clusters)),
         recall=clustered_proportion([bool(said[index]) for index in gold_yes], of_those(gold_yes, clusters)),
         f1=bootstrap(f1(said, gold), records, clusters),
         mcc=bootstrap(mcc(said, gold), records, clusters),
         auroc=None if p_yes is None else bootstrap(auroc(p_yes, gold), records, clusters),
     )
+
+
+def balanced_accuracy(said: Sequence[bool], gold: Sequence[bool]) -> Statistic:
+    """The mean of the accuracies on either kind; not defined for gold of one kind."""
+    cells = _cells(said, gold)
+
+    def statistic(drawn: Counts) -> float:
+        true_yes, false_yes, false_no, true_no = drawn @ cells
+        return float(true_yes / (true_yes + false_no) + true_no / (true_no + false_yes)) / 2
+
+    return statistic
 
 
 def f1(said: Sequence[bool], gold: Sequence[bool]) -> Statistic:

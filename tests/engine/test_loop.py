@@ -143,6 +143,7 @@ def test_a_given_text_has_the_likelihood_of_a_plain_computation(tiny: Callable[[
     reply = run_once(tiny("llama-3"), layout(slots=1), [[question]])["g"]
     reference = Reference(tiny("llama-3"))
     assert reply.log_probability == pytest.approx(reference.given(question), rel=0.01)
+    assert reply.given_tokens == len(reference.tokens(question.script.text))
     reference.close()
 
 

@@ -33,6 +33,7 @@ def test_all_measures_are_those_of_scikit_learn(rows: list[tuple[bool, bool, int
     if len({*said}) == len({*gold}) == 2:
         assert value(found.mcc) == pytest.approx(metrics.matthews_corrcoef(gold, said))
     if len({*gold}) == 2:
+        assert value(found.balanced_accuracy) == pytest.approx(metrics.balanced_accuracy_score(gold, said))
         assert value(found.auroc) == pytest.approx(metrics.roc_auc_score(gold, sure))
 
 
@@ -47,6 +48,7 @@ def test_what_is_not_defined_is_none() -> None:
     all_no = measure_verify([False] * 5, [False] * 5, p_yes=[0.1] * 5)
     assert (all_no.f1, all_no.mcc, all_no.auroc, all_no.recall.share) == (None, None, None, None)
     assert all_no.accuracy.share == 1
+    assert all_no.balanced_accuracy is None
     assert measure_verify([True, False], [True, False]).auroc is None
     with pytest.raises(ValueError):
         measure_verify([True], [True, False])

@@ -90,6 +90,7 @@ def test_measures_of_right_and_wrong_are_recovered() -> None:
     assert holds(value(report, "verify", "MCC"), 0.7)
     # Its certainty says nothing, so a wrong opinion is as far off as a right one: the area is the accuracy.
     assert holds(value(report, "verify", "AUROC"), 0.85)
+    assert holds(value(report, "verify", "balanced accuracy"), 0.85)
 
 
 def test_scores_are_measured_as_said_and_as_expected() -> None:

@@ -19,6 +19,11 @@ _SIDE = re.compile(r"\b(Answer|answer|Assistant|assistant|Response|response) ([A
 _SWAP = {"A": "B", "B": "A"}
 
 
+def task_of(record: Record) -> str:
+    """Which of the five tasks a record is of."""
+    return "verify-reference" if record.task == "verify" and record.reference else record.task
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A record with gold, and where it came from."""
@@ -30,7 +35,7 @@ class Entry:
 
     @property
     def task(self) -> str:
-        return "verify-reference" if self.record.task == "verify" and self.record.reference else self.record.task
+        return task_of(self.record)
 
     @property
     def label(self) -> str:

@@ -77,14 +77,16 @@ def length_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
     """A logistic regression on which text is longer, and by how many characters and lines."""
     import numpy as np
 
-    def features(text: str) -> list[int]:
-        return [len(text), text.count("\n")]
-
-    right = np.array([features(pair.right) for pair in pairs], float)
-    wrong = np.array([features(pair.wrong) for pair in pairs], float)
-    difference = right - wrong
-    difference = np.hstack([difference, np.sign(difference)])
+    difference = length_differences([pair.right for pair in pairs], [pair.wrong for pair in pairs])
     return _cross_validated(difference / np.maximum(difference.std(axis=0), 1e-9), pairs, seed)
+
+
+def length_differences(ones: Sequence[str], others: Sequence[str]) -> Any:
+    """A row for each two texts, the first less the second: characters, lines, and the signs of both."""
+    import numpy as np
+
+    first, second = (np.array([[len(text), text.count("\n")] for text in side], float) for side in (ones, others))
+    return np.hstack([first - second, np.sign(first - second)])
 
 
 def bag_of_words(pairs: Sequence[Pair], seed: int = 0) -> Proportion:

@@ -26,14 +26,15 @@ def verify_parts(cases: Sequence[Case]) -> list[Part]:
             "whether an answer is right",
             [
                 ("accuracy", measures.accuracy),
+                ("balanced accuracy", measures.balanced_accuracy),
                 ("F1", measures.f1),
                 ("precision", measures.precision),
                 ("recall", measures.recall),
                 ("MCC", measures.mcc),
                 ("AUROC", measures.auroc),
             ],
-            "The positive class is yes: the answer is right. AUROC: how probable it is that a right answer got a "
-            "higher p(yes) than a wrong one.",
+            "The positive class is yes: the answer is right. Balanced accuracy: the mean of those on right and on "
+            "wrong answers. AUROC: how probable it is that a right answer got a higher p(yes) than a wrong one.",
         ),
         Table(
             "confusion",
