@@ -54,6 +54,12 @@ class Entry:
         """Question, reference and answers as words."""
         return plain(" ".join((self.record.question, self.record.reference or "", *self.answers)))
 
+    @property
+    def characters(self) -> int:
+        """How long what the judge is shown is, prompt and labels not counted."""
+        fields = self.record.to_json()
+        return sum(len(str(fields[name])) for name in self.record.judged if fields.get(name) is not None)
+
     def to_json(self) -> dict[str, Any]:
         return self.record.to_json() | {"source": self.source, "licence": self.licence}
 
