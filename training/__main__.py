@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
-from training import curate, inject
+from training import curate, generate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -232,6 +232,7 @@ def loop(
 _VERBS: dict[str, Callable[..., int | None]] = {
     "curate": curate.command,
     "inject": inject.command,
+    "generate": generate.command,
     "rollout": rollout,
     "sft": sft,
     "export": export,

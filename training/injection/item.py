@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.injection.shortcuts import Pair
+from training.form.shortcuts import Pair
 
 TASKS = ("pairwise", "verify", "step")
 
