@@ -140,6 +140,7 @@ def generate(
     Replies are kept in a journal for each generator beside the output: what was interrupted goes on where it was.
     Raises InvalidRecordsError where no question has both a right and a wrong answer.
     """
+    from training.form.shortcuts import told_by_form
     from training.generation.equivalence import Equivalence
     from training.generation.known import checkable
     from training.generation.pairing import paired
@@ -159,22 +160,21 @@ def generate(
         questions = checkable(generation.sources, generation.credit, equivalence, read)[: generation.limit]
         say(f"{len(questions)} questions to {len(generators)} generators, {generation.sampling.tries} tries each")
         graded = _graded(generation, generators, questions, output, equivalence, force=force, say=say)
-    for name, fates in graded.counts.items():
-        say(f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items())))
     outcomes: Counter[str] = Counter()
     pairs = paired(questions, graded, generation.pairing, generation.sampling.seed, outcomes)
-    counts = {
-        "questions": {**read, "asked": len(questions), **outcomes},
-        "generators": {name: dict(sorted(found.items())) for name, found in graded.counts.items()},
-        "pairs": len(pairs),
-        "pairs_by_generator": dict(Counter(f"{one.right.generator} > {one.wrong.generator}" for one in pairs)),
-    }
     if not pairs:
         raise InvalidRecordsError(
-            f"no question has both a right and a wrong answer: {json.dumps(counts)}",
+            f"no question has a right and a wrong answer to pair: {_listed(outcomes)}",
             "other questions, more --tries, another model, or a higher --max-tokens where answers were cut",
         )
-    counts |= {"records": _publish(pairs, generation, output), "told_by_form": _told(pairs)}
+    counts = {
+        "questions": {**read, "asked": len(questions), **outcomes},
+        "generators": {name: dict(sorted(fates.items())) for name, fates in graded.counts.items()},
+        "pairs": len(pairs),
+        "pairs_by_generator": dict(Counter(f"{one.right.generator} > {one.wrong.generator}" for one in pairs)),
+        "records": _publish(pairs, generation, output),
+        "told_by_form": {"all": told_by_form([one.pair for one in pairs])},
+    }
     work.write_manifest([output], counts, seconds=time.monotonic() - started, packages=_PACKAGES)
     say(f"{output}: {3 * len(pairs)} records of {len(pairs)} pairs of {outcomes['paired']} questions")
     return counts
@@ -201,7 +201,12 @@ def _graded(
                 graded.add(known, one.name, tries)
         finally:
             one.close()
+        say(f"{one.name}: {_listed(graded.counts.get(one.name, {}))}")
     return graded
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none was asked"
 
 
 def _publish(pairs: Sequence[Paired], generation: Generation, output: Path) -> dict[str, int]:
@@ -217,12 +222,6 @@ def _publish(pairs: Sequence[Paired], generation: Generation, output: Path) -> d
             tasks["pairwise" if is_pair else "verify-reference" if "reference" in record else "verify"] += 1
         out.publish()
     return dict(tasks)
-
-
-def _told(pairs: Sequence[Paired]) -> dict[str, Any]:
-    from training.form.shortcuts import told_by_form
-
-    return {"all": told_by_form([one.pair for one in pairs])}
 
 
 def report_lines(counts: Mapping[str, Any]) -> Iterator[str]:

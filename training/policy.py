@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from fare_cli.asks import Backend
 from fare_cli.engine.options import EngineOptions
@@ -11,17 +10,7 @@ from fare_cli.gguf.store import resolve_model
 from fare_cli.identity import JudgingOptions
 from fare_cli.judge import Judge, work_of
 from fare_cli.prompting import TaskPrompt
-
-
-class Tries(Protocol):
-    """How a model is sampled: how often on each prompt, at which temperature, and the most tokens of a turn."""
-
-    @property
-    def tries(self) -> int: ...
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def max_tokens(self) -> int: ...
+from training.asking import Tries
 
 
 class LocalPolicy:

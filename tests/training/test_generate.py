@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from fare_cli.asks import Ask, Backend, BackendInfo, Free, Reply, ReplyError
-from fare_cli.backends.replay import ReplayBackend
+from fare_cli.asks import Ask, Free, Reply, ReplyError
 from fare_cli.errors import InputError, InvalidRecordsError, UsageError
 from fare_cli.rank.final_answers import closing_answer
 from fare_cli.records import parse
 from fare_cli.run.manifest import journal_path
 from tests.importers.published import FIXTURES as PUBLISHED
-from tests.training.making import write_records
+from tests.training.making import ScriptedPolicy, write_records
 from tests.training.running import verb
 from training.curation.sources import Source, read_source
 from training.generate import Generation, generate
@@ -26,22 +25,13 @@ from training.generation.pairing import PairingOptions
 from training.generation.sampling import GenerationOptions
 
 
-class ScriptedGenerator:
-    """A generator without a model: `says` gives the reply to each ask; `asked` counts what reached it."""
+class ScriptedGenerator(ScriptedPolicy):
+    """A generator without a model: `says` gives the reply to each ask."""
 
     def __init__(self, name: str, says: Callable[[Ask], Reply]) -> None:
+        super().__init__(says, weights=f"sha256:{name}")
         self.name = name
-        self.weights = f"sha256:{name}"
-        self.asked: list[Ask] = []
         self.closed = 0
-        self._says = says
-
-    def backend(self) -> Backend:
-        def said(ask: Ask) -> Reply:
-            self.asked.append(ask)
-            return self._says(ask)
-
-        return ReplayBackend(said, info=BackendInfo(self.weights, self.name, {}), shuffle_seed=7)
 
     def close(self) -> None:
         self.closed += 1
@@ -335,10 +325,13 @@ def test_rows_that_are_no_questions_are_refused(tmp_path: Path, row: dict[str, A
         _run(_generation(questions, 2), [ScriptedGenerator("small", _texts(*RIGHT))], tmp_path / "out.jsonl")
 
 
-def test_nothing_to_pair_is_an_error_that_says_what_became_of_the_tries(tmp_path: Path) -> None:
+def test_nothing_to_pair_is_an_error_and_what_became_of_the_tries_is_said(tmp_path: Path) -> None:
     generator = ScriptedGenerator("small", _texts("Hm.", "cut:Hm."))
-    with pytest.raises(InvalidRecordsError, match='"cut": 4, "unmarked": 4'):
-        _run(_generation(_questions(tmp_path / "q.jsonl", 4), 2), [generator], tmp_path / "out.jsonl")
+    generation = _generation(_questions(tmp_path / "q.jsonl", 4), 2)
+    said: list[str] = []
+    with pytest.raises(InvalidRecordsError, match="to pair: 4 none graded"):
+        generate(generation, [generator], tmp_path / "out.jsonl", say=said.append)
+    assert said[-1] == "small: 4 cut, 4 unmarked"
     assert not (tmp_path / "out.jsonl").exists()
 
 

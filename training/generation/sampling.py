@@ -15,7 +15,7 @@ from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.prompt_template import Template
 from fare_cli.run.journal import Journal
 from fare_cli.run.manifest import journal_path
-from training.asking import answered
+from training.asking import answered, check_tries
 from training.generation.known import Known
 from training.questions import draw
 
@@ -46,12 +46,7 @@ class GenerationOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise UsageError(f"--tries {self.tries}: at least one try is needed")
-        if not self.temperature > 0 and self.tries > 1:
-            raise UsageError("several tries need a --temperature above 0", "without it all of them are the same")
-        if self.max_tokens < 1:
-            raise UsageError(f"--max-tokens {self.max_tokens}: must be 1 or more")
+        check_tries(self)
 
 
 class Try(NamedTuple):
