@@ -73,9 +73,10 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The log-probability of a fixed `text` as the turn; nothing is generated."""
+    """The log-probabilities of fixed texts, one behind the other as the turn; nothing is generated. Each of `parts` is
+    tokenised by itself, so that what is read of it depends on those before alone."""
 
-    text: str
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,13 @@ class ReplyError:
     message: str
 
 
+class GivenPart(NamedTuple):
+    """What was read of a part of a given text: the sum over its tokens, in nats, and how many they are."""
+
+    log_probability: float
+    tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came back for an ask.
@@ -136,8 +144,8 @@ class Reply:
     thought before that, and `reasoning_truncated` says that its thinking was closed at its limit. `log_probabilities`
     are natural logarithms over the script's labels, normalised to sum to one; `label` is the most probable. `read_at`
     is the offset in `text` (characters) just behind the marker where the labels were read; None where it was forced.
-    `log_probability` is the sum for `Given`, in nats, over the `given_tokens` of its text. `generated_tokens` counts
-    thinking and answer. Exactly one of `error` and a usable answer is there.
+    `given` has an entry for each part of `Given`. `generated_tokens` counts thinking and answer. Exactly one of `error`
+    and a usable answer is there.
     """
 
     text: str = ""
@@ -148,8 +156,7 @@ class Reply:
     read_at: int | None = None
     forced: bool = False
     truncated: bool = False
-    log_probability: float | None = None
-    given_tokens: int = 0
+    given: tuple[GivenPart, ...] | None = None
     prompt_tokens: int = 0
     generated_tokens: int = 0
     error: ReplyError | None = None
@@ -175,6 +182,8 @@ class Reply:
         fields = dict(values)
         if fields.get("error") is not None:
             fields["error"] = ReplyError(**fields["error"])
+        if fields.get("given") is not None:
+            fields["given"] = tuple(GivenPart(*part) for part in fields["given"])
         return cls(**fields)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from fare_cli.asks import Answer, Ask, BackendInfo, Direct, Free, Given, Judgment, Reply, ReplyError
+from fare_cli.asks import Answer, Ask, BackendInfo, Direct, Free, Given, GivenPart, Judgment, Reply, ReplyError
 from fare_cli.run.journal import read_replies
 
 REPLAY = BackendInfo(weights="replay", model="replay", engine={"name": "replay"})
@@ -138,13 +138,10 @@ class SimulatedJudge:
     def __call__(self, ask: Ask) -> Reply:
         tokens = sum(len(message.text) for message in ask.messages) // 4
         match ask.script:
-            case Given(text=text):
+            case Given(parts=parts):
                 draw = self._draw(ask.content_hash(""))
-                return Reply(
-                    log_probability=-len(text) * draw.uniform(0.3, 0.6),
-                    given_tokens=max(len(text) // 4, 1),
-                    prompt_tokens=tokens,
-                )
+                given = tuple(GivenPart(-len(part) * draw.uniform(0.3, 0.6), len(part) // 4 + 1) for part in parts)
+                return Reply(given=given, prompt_tokens=tokens)
             case Free():
                 return Reply(text="A simulated turn.", prompt_tokens=tokens, generated_tokens=4)
             case Direct(labels=labels):

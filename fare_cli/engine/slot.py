@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fare_cli.asks import Ask, Direct, Given, Judgment, Reasoning, Reply, ReplyError
+from fare_cli.asks import Ask, Direct, Given, GivenPart, Judgment, Reasoning, Reply, ReplyError
 from fare_cli.engine.choice import Choice
 from fare_cli.engine.native import Row, Sampler
 from fare_cli.engine.reasoning import Thought
@@ -16,7 +16,8 @@ class Job:
     """An ask in token ids. `tokens` is all that is known before the model writes; `first_row` is the first of them
     whose logits are needed, `prompt_tokens` how many belong to the prompt. `growth` bounds the cells it needs beyond
     `tokens`, and `fixed` counts the leading tokens that are the same for every record. `lead` are the tokens between
-    `tokens` and the labels of a direct judgment, where those are read on branches."""
+    `tokens` and the labels of a direct judgment, where those are read on branches. `ends` say where in `tokens` each
+    part of a given text ends."""
 
     ask: Ask
     tokens: list[int]
@@ -26,6 +27,7 @@ class Job:
     fixed: int
     choice: Choice | None = None
     lead: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -43,7 +45,7 @@ class Slot:
     """One live sequence and the job it serves. `position` counts the tokens in its cache; `todo` are known tokens
     that are not in it yet; `reading` is the last one of the labels, `read_at` where in the text it was made. `thought`
     is what the model thinks before it answers; while `thinking`, what it writes goes there. `generated` counts all that
-    it wrote, `thought_tokens` the thinking alone."""
+    it wrote, `thought_tokens` the thinking alone. `given` are the log-probabilities of the parts of a given text."""
 
     job: Job
     sequence: int
@@ -58,7 +60,7 @@ class Slot:
     generated: int = 0
     reading: dict[str, float] | None = None
     read_at: int | None = None
-    log_probability: float = 0.0
+    given: list[float] = field(init=False)
     rows: dict[tuple[int, ...], Row] = field(default_factory=dict)
     ending: bool = False
     forced: bool = False
@@ -66,10 +68,10 @@ class Slot:
 
     def __post_init__(self) -> None:
         self.thinking = self.job.reasoning is not None
+        self.given = [0.0] * len(self.job.ends)
 
     def reply(self) -> Reply:
         """The finished answer from what was written and read."""
-        is_given = isinstance(self.job.ask.script, Given)
         reading = self.reading
         best = max(reading, key=reading.__getitem__) if reading else None
         return Reply(
@@ -81,10 +83,15 @@ class Slot:
             read_at=None if self.forced else self.read_at,
             forced=self.forced,
             truncated=self.truncated,
-            log_probability=self.log_probability if is_given else None,
-            given_tokens=len(self.job.tokens) - self.job.prompt_tokens if is_given else 0,
+            given=self._given() if isinstance(self.job.ask.script, Given) else None,
             prompt_tokens=self.job.prompt_tokens,
             generated_tokens=self.generated,
+        )
+
+    def _given(self) -> tuple[GivenPart, ...]:
+        starts = (self.job.prompt_tokens, *self.job.ends[:-1])
+        return tuple(
+            GivenPart(value, end - start) for value, start, end in zip(self.given, starts, self.job.ends, strict=True)
         )
 
     def failure(self, kind: str, message: str) -> Reply:

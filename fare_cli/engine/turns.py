@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,9 +46,12 @@ class Turns:
                 return Job(ask, prompt, len(prompt) - 1, len(prompt), growth, fixed, choice)
             case Direct():
                 return self._direct_job(ask, prompt, fixed)
-            case Given(text):
-                tokens = [*prompt, *self._template.plain(text)]
-                return Job(ask, tokens, len(prompt) - 1, len(prompt), 0, fixed)
+            case Given(parts):
+                tokens, ends = list(prompt), []
+                for part in parts:
+                    tokens += self._template.plain(part)
+                    ends.append(len(tokens))
+                return Job(ask, tokens, len(prompt) - 1, len(prompt), 0, fixed, ends=tuple(ends))
             case Free(max_tokens):
                 return Job(ask, prompt, len(prompt) - 1, len(prompt), max_tokens, fixed)
 
@@ -94,8 +98,8 @@ class Turns:
         job = slot.job
         if isinstance(job.ask.script, Given):
             if index + 1 < len(job.tokens):
-                slot.log_probability += _log_probability(logits, job.tokens[index + 1])
-            return bool(np.isfinite(slot.log_probability))
+                slot.given[bisect_right(job.ends, index + 1)] += _log_probability(logits, job.tokens[index + 1])
+            return bool(np.all(np.isfinite(slot.given)))
         if not job.writes and job.choice is not None and job.choice.chains:
             chain = job.choice.chains[0]
             for row, node in zip(chain.rows, chain.nodes, strict=True):

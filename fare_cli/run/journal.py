@@ -282,7 +282,7 @@ def is_sound(reply: Reply) -> bool:
     """Whether its numbers can be used: no NaN, and a label that is one of those read."""
     read = reply.log_probabilities
     if read is None:
-        return reply.log_probability is None or not math.isnan(reply.log_probability)
+        return not any(math.isnan(part.log_probability) for part in reply.given or ())
     return reply.label in read and not any(math.isnan(value) for value in read.values())
 
 

@@ -165,6 +165,8 @@ def test_every_script_has_a_fitting_answer() -> None:
     assert read.text[: read.read_at].endswith("\nVerdict:")
     assert read.text[read.read_at :] == read.label
     assert judge(ask(1)).text == ""
-    assert (judge(ask(1, Given("text"))).log_probability or 0) < 0
+    given = judge(ask(1, Given(("text", "and more")))).given
+    assert given is not None
+    assert [part.log_probability < 0 < part.tokens for part in given] == [True, True]
     assert judge(ask(1, Free(10))).text
     assert all(reply.error is None for reply in map(judge, (ask(1), ask(2))))

@@ -180,12 +180,15 @@ class Reference:
         total = np.logaddexp.reduce(list(scores.values()))
         return {label: float(score - total) for label, score in scores.items()}
 
-    def given(self, question: Ask) -> float:
+    def given(self, question: Ask) -> list[float]:
         assert isinstance(question.script, Given)
         prompt = self._template.prompt(question.messages).tokens
-        text = self._template.plain(question.script.text)
-        rows = self._rows([*prompt, *text], len(text) + 1)
-        return float(sum(row[t] - np.logaddexp.reduce(row) for row, t in zip(rows, text, strict=False)))
+        parts = [self._template.plain(part) for part in question.script.parts]
+        text = [token for part in parts for token in part]
+        rows = iter(self._rows([*prompt, *text], len(text) + 1))
+        return [
+            float(sum(row[t] - np.logaddexp.reduce(row) for t, row in zip(part, rows, strict=False))) for part in parts
+        ]
 
     def greedy(self, question: Ask, count: int) -> str:
         """What the model writes greedily, each token from a fresh cache; special tokens left out."""

@@ -139,11 +139,13 @@ def test_votes_branch_from_one_prompt_and_differ_by_seed(tiny: Callable[[str], P
 
 
 def test_a_given_text_has_the_likelihood_of_a_plain_computation(tiny: Callable[[str], Path]) -> None:
-    question = ask("g", "What is two plus two?", "", Given("It is four, I think. " * 8))
+    parts = ("It is four, I think. " * 8, "\n", "", "Or is it five?")
+    question = ask("g", "What is two plus two?", "", Given(parts))
     reply = run_once(tiny("llama-3"), layout(slots=1), [[question]])["g"]
     reference = Reference(tiny("llama-3"))
-    assert reply.log_probability == pytest.approx(reference.given(question), rel=0.01)
-    assert reply.given_tokens == len(reference.tokens(question.script.text))
+    assert reply.given is not None
+    assert [part.log_probability for part in reply.given] == pytest.approx(reference.given(question), rel=0.01)
+    assert [part.tokens for part in reply.given] == [len(reference.tokens(part)) for part in parts]
     reference.close()
 
 

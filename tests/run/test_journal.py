@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fare_cli.asks import Reply, ReplyError
+from fare_cli.asks import GivenPart, Reply, ReplyError
 from fare_cli.errors import InputError
 from fare_cli.identity import JudgeIdentity, JudgingOptions
 from fare_cli.run.journal import Journal, read_replies
@@ -52,6 +52,7 @@ replies = st.builds(
     label=st.just("x"),
     log_probabilities=st.dictionaries(st.text(), log_probability).map(lambda read: {"x": -1.0, **read}),
     read_at=st.none() | st.integers(0),
+    given=st.none() | st.lists(st.builds(GivenPart, log_probability, st.integers(0))).map(tuple),
     forced=st.booleans(),
     truncated=st.booleans(),
     prompt_tokens=st.integers(0),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fare_cli.asks import Ask, BackendInfo, Given, Reply, ReplyError
+from fare_cli.asks import Ask, BackendInfo, Given, GivenPart, Reply, ReplyError
 from fare_cli.backends.replay import ReplayBackend
 from fare_cli.errors import InputError, InvalidRecordsError
 from fare_cli.judge import BackendJudge
@@ -280,10 +280,10 @@ class Reader:
         def said(ask: Ask) -> Reply:
             assert isinstance(ask.script, Given)
             self.asked.append(ask)
-            words = ask.script.text.split()
-            if "unreadable" in words:
+            parts = [part.split() for part in ask.script.parts]
+            if ["unreadable"] in parts:
                 return Reply(error=ReplyError("too_long", "does not fit"))
-            return Reply(log_probability=sum(map(self._nats, words)), given_tokens=len(words))
+            return Reply(given=tuple(GivenPart(sum(map(self._nats, words)), len(words)) for words in parts))
 
         return BackendJudge(ReplayBackend(said, info=BackendInfo("sha256:x", "reader", {}), shuffle_seed=seed))
 
@@ -313,14 +313,14 @@ def test_what_a_likely_answer_says_is_found_and_what_says_nothing_is_not(
             assert middle < _chance(report, task) + 0.15
 
 
-def test_the_model_is_shown_question_and_document_and_a_step_is_what_it_adds(tmp_path: Path) -> None:
+def test_the_model_is_shown_question_and_document_and_the_steps_as_lines(tmp_path: Path) -> None:
     reader = Reader(_likes_herons)
     row = {"question": "Solve.", "context": "A document.", "reference": "Secret.", "steps": ["heron", "tide otter"]}
     test = [{**row, "gold": 1}, {**row, "question": "Solve it.", "gold": -1}]
     _run(tmp_path, [], test, reader.model())
     assert {ask.messages[0].text for ask in reader.asked} == {"A document.\n\nSolve.", "A document.\n\nSolve it."}
-    texts = {ask.script.text for ask in reader.asked if isinstance(ask.script, Given)}
-    assert texts == {"heron", "heron\ntide otter"}
+    parts = {ask.script.parts for ask in reader.asked if isinstance(ask.script, Given)}
+    assert parts == {("heron\n", "tide otter\n")}
     assert not any(piece.ours for ask in reader.asked for message in ask.messages for piece in message.pieces)
 
 
@@ -355,7 +355,7 @@ def test_caps_are_kept_and_said(tmp_path: Path) -> None:
     assert by_task == {task: (40, 20, 0 if task == "pairwise" else 12) for task in TASKS}
     rows = _rows(report, "verify")
     assert (rows["length"]["records"], rows["likelihood"]["records"]) == (30, 12)
-    assert len(reader.asked) == 12 * 2 + 24 + 24 + 24 * 4 + 24
+    assert len(reader.asked) == 12 * 2 + 24 * 4
     counts = json.loads((tmp_path / "report.json.manifest.json").read_text())["counts"]
     assert counts["learnt_from"] == dict.fromkeys(TASKS, 20)
 

@@ -45,7 +45,7 @@ def likelihoods(
     with Journal.open(journal_path(output), identity, force=force) as journal:
         replies = answered(groups, model.backend, journal, identity)
         for number, (record, said) in enumerate(zip(unique, replies, strict=True), start=1):
-            values = _means(record, said)
+            values = _means(said)
             if values is not None:
                 found[record.content_id()] = values
             if number % _SAID_EVERY == 0:
@@ -64,25 +64,20 @@ def likelihood_rows(records: Sequence[Record], found: Likelihoods) -> Matrix:
 
 
 def _asks(record: Record) -> list[Ask]:
-    """One for each answer; for a solution one for each of its beginnings, whose differences are the steps."""
+    """One for each answer; one for a solution, whose steps are lines."""
     question = [text for text in (record.context, record.question) if text]
     messages = (Message("user", (Piece("\n\n".join(question), False),)),)
     texts = answers_of(record)
-    if record.task == "step":
-        texts = ["\n".join(texts[: number + 1]) for number in range(len(texts))]
-    return [Ask(str(number), messages, Given(text)) for number, text in enumerate(texts)]
+    scripts = (
+        [Given(tuple(f"{step}\n" for step in texts))] if record.task == "step" else [Given((one,)) for one in texts]
+    )
+    return [Ask(str(number), messages, script) for number, script in enumerate(scripts)]
 
 
-def _means(record: Record, replies: Sequence[Reply]) -> list[float] | None:
-    sums = [(reply.log_probability, reply.given_tokens) for reply in replies if reply.log_probability is not None]
-    if len(sums) < len(replies):
+def _means(replies: Sequence[Reply]) -> list[float] | None:
+    if any(reply.given is None for reply in replies):
         return None
-    befores = [(0.0, 0), *sums[:-1]] if record.task == "step" else [(0.0, 0)] * len(sums)
-    # Where a step's tokens are joined with the one before, its own may be none.
-    return [
-        (total - before) / max(tokens - earlier, 1)
-        for (total, tokens), (before, earlier) in zip(sums, befores, strict=True)
-    ]
+    return [part.log_probability / max(part.tokens, 1) for reply in replies for part in reply.given or ()]
 
 
 def _identity(model: Model) -> JudgeIdentity:
