@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fare_cli.asks import Ask, BackendInfo, Given, GivenPart, Reply, ReplyError
 from fare_cli.backends.replay import ReplayBackend
@@ -16,11 +19,13 @@ from fare_cli.errors import InputError, InvalidRecordsError
 from fare_cli.judge import BackendJudge
 from fare_cli.meta.agreement import Proportion, proportion
 from fare_cli.meta.bootstrap import Estimate
+from fare_cli.meta.steps import f1
 from fare_cli.report.model import Report, Value
 from fare_cli.run.manifest import journal_path
 from tests.training.making import write_records
 from tests.training.running import verb
 from training.baselines import BaselineOptions, baselines
+from training.guessing.fitting import best_threshold
 
 _WORDS = [
     "tide",
@@ -214,6 +219,19 @@ def test_where_a_step_stands_and_how_many_there_are_is_a_shortcut_of_the_length_
     report = _run(tmp_path, list(solutions(120, 1)), list(solutions(60, 2)))
     assert _headline(report, "step", "length")[1] > 0.95
     assert _headline(report, "step", "bag of words")[1] < 0.6
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3), st.integers(-1, 2)), min_size=2, max_size=30))
+def test_no_other_threshold_has_a_better_f1(rows: list[tuple[int, int, int]]) -> None:
+    golds = [-1, 0, *(gold for _, _, gold in rows)]
+    best = [(0, 0.0), (0, 1.0), *((index, float(score)) for index, score, _ in rows)]
+
+    def reached(threshold: float) -> float:
+        said = [index if score >= threshold else -1 for index, score in best]
+        return f1(said, golds)(np.ones(len(golds), int))
+
+    assert reached(best_threshold(best, golds)) == pytest.approx(max(map(reached, {score for _, score in best})))
 
 
 def test_a_swapped_pair_gets_the_swapped_verdict(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _fit_steps(train: Sequence[Record], matrix: Matrix) -> Guesser | None:
     golds = [int(record.gold) for record in train]
     if found is None or NONE_WRONG not in golds:
         return None
-    model, threshold = found.model, _threshold(_highest(train, found.unseen), golds)
+    model, threshold = found.model, best_threshold(_highest(train, found.unseen), golds)
 
     def guesses(records: Sequence[Record], rows: Matrix) -> list[Guess]:
         best = _highest(records, model.decision_function(rows))
@@ -114,7 +114,7 @@ def _highest(records: Sequence[Record], scores: Any) -> list[tuple[int, float]]:
     return [(int(part.argmax()), float(part.max())) for part in parts]
 
 
-def _threshold(best: Sequence[tuple[int, float]], golds: Sequence[int]) -> float:
+def best_threshold(best: Sequence[tuple[int, float]], golds: Sequence[int]) -> float:
     """From which score on naming the highest step gives the best F1: the harmonic mean of the share of wrong solutions
     whose step is named and the share of right ones where none is."""
     import numpy as np
