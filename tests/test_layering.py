@@ -45,6 +45,8 @@ _MAY_IMPORT = {
     "rank": _WAIST | _RECORDS | {"meta", "run.lines", "run.reader"},
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
+    # What people say of records is kept in files that are read like inputs.
+    "review": _WAIST | _RECORDS | {"run.lines"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
