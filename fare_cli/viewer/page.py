@@ -27,8 +27,9 @@ from fare_cli.viewer.terms import GLOSSARY, TERMS
 #: In the order in which they are read; together they are one script with one scope.
 SCRIPTS = (
     "elements.js", "records.js", "differences.js", "filters.js", "list.js", "opinions.js", "judgments.js", "record.js",
-    "review.js", "page.js",
+    "review.js", "table.js", "page.js",
 )  # fmt: skip
+STYLES = ("page.css", "records.css")
 _END_OF_DATA = "<!-- data -->"
 
 
@@ -59,7 +60,7 @@ def write_page(verdicts: Sequence[Path], output: Path, *, blind: bool = False) -
 
 def _lines(sets: Sequence[VerdictSet], shown: Overview, rows: Rows, blind: bool) -> Iterator[str]:
     """The file, in pieces that end with a line end."""
-    script, style = "\n".join(map(_source, SCRIPTS)), _source("page.css")
+    script, style = ("\n".join(map(_source, names)) for names in (SCRIPTS, STYLES))
     names, index = names_of(sets), rows.index()
     about = {
         "sets": [{"name": name, "task": one.task, "judge": one.judge} for name, one in zip(names, sets, strict=True)],

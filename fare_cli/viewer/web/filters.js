@@ -21,14 +21,34 @@ const MINE = {
   against: (record) => Boolean(opinionOn(record)?.verdict) && opinionOn(record).verdict !== columns.verdict[record],
 };
 
-/** The records that the choices keep, unsorted. What would tell the judge's verdict is no choice while blind. */
+// While blind, only these are searched: who answered may stand in others.
+const SHOWN = [
+  "question",
+  "protocol",
+  "context",
+  "reference",
+  "answer",
+  "answer_a",
+  "answer_b",
+  "steps",
+  "rubric",
+  "criteria",
+];
+
+/**
+ * The records that the choices keep, unsorted. What would tell the judge's verdict is no choice while blind; what cannot be
+ * decided on is left out then, and so is a record that another judge's verdicts have, too.
+ */
 function chosen({ set, category, verdict, result, mine }, blind) {
   const found = [];
+  const names = new Set();
   for (let record = 0; record < total; record++) {
     if (set !== "" && columns.set[record] !== Number(set)) continue;
     if (category !== "" && (columns.category[record] ?? "") !== category.slice(1)) continue;
     if (!blind && verdict !== "" && columns.verdict[record] !== verdict) continue;
     if (!blind && !RESULTS[result](record)) continue;
+    if (blind && (!isReviewable(record) || names.has(nameOf(record)))) continue;
+    if (blind) names.add(nameOf(record));
     if (!(blind && mine === "against") && !MINE[mine](record)) continue;
     found.push(record);
   }
@@ -38,7 +58,10 @@ function chosen({ set, category, verdict, result, mine }, blind) {
 /** The records in the order of a column; what has no value comes last either way. */
 function sorted(records, { by, down }) {
   if (by === "place") return down ? records.toReversed() : records;
-  const values = by === "mine" ? records.reduce((held, record) => held.set(record, opinionOn(record)?.verdict ?? null), new Map()) : null;
+  const values =
+    by === "mine"
+      ? records.reduce((held, record) => held.set(record, opinionOn(record)?.verdict ?? null), new Map())
+      : null;
   const value = (record) => (values ? values.get(record) : columns[by][record]);
   const direction = down ? -1 : 1;
   const collator = new Intl.Collator("en", { numeric: true });
@@ -65,7 +88,8 @@ async function search(records, wanted, blind, isStale, found) {
     if (chunks[chunk].textContent.toLowerCase().includes(escaped)) {
       verdictsOf(chunk).forEach((verdict, at) => {
         const record = starts[chunk] + at;
-        if (wantedRecords.has(record) && holds(blind ? [verdict.id, verdict.record] : verdict, needle)) matches.add(record);
+        if (wantedRecords.has(record) && holds(blind ? SHOWN.map((name) => verdict.record?.[name]) : verdict, needle))
+          matches.add(record);
       });
     }
     if (performance.now() - since > SLICE_MS) {
@@ -78,9 +102,9 @@ async function search(records, wanted, blind, isStale, found) {
   found(matches, true);
 }
 
-/** Whether a text anywhere in a value holds the needle; while blind, not what others said of the record. */
+/** Whether a text anywhere in a value holds the needle. */
 function holds(value, needle) {
   if (typeof value === "string") return value.toLowerCase().includes(needle);
-  if (value === null || typeof value !== "object") return false;
-  return Object.entries(value).some(([name, inner]) => name !== "annotations" && holds(inner, needle));
+  if (!value || typeof value !== "object") return false;
+  return Object.values(value).some((inner) => holds(inner, needle));
 }

@@ -3,18 +3,31 @@
 /** The verdict in plain sentences. */
 function sentences(record, verdict) {
   const said = [];
-  if (verdict.status === "invalid") return [`This record could not be judged: ${verdict.error?.message ?? "no reason is given"}.`];
+  if (verdict.status === "invalid")
+    return [`This record could not be judged: ${verdict.error?.message ?? "no reason is given"}.`];
   const sure = verdict.confidence === null ? "" : ` It is ${percent(verdict.confidence)} sure.`;
-  if (columns.state[record] === "undecided") said.push("The judge gives no verdict: it contradicted itself when the answers changed places.");
-  else if (verdict.task === "pairwise") said.push(`The judge ${verdict.verdict === "tie" ? "holds the answers equally good" : `prefers answer ${verdict.verdict}`}.${sure}`);
-  else if (verdict.task === "step") said.push(`The judge says: ${inWords("step", verdict.verdict)}${verdict.verdict === "-1" ? "" : ", and it is the first one"}.${sure}`);
-  else if (verdict.task === "verify") said.push(`The judge says that the answer is ${verdict.verdict === "yes" ? "right" : "wrong"}.${sure}`);
+  if (columns.state[record] === "undecided")
+    said.push("The judge gives no verdict: it contradicted itself when the answers changed places.");
+  else if (verdict.task === "pairwise")
+    said.push(
+      `The judge ${verdict.verdict === "tie" ? "holds the answers equally good" : `prefers answer ${verdict.verdict}`}.${sure}`,
+    );
+  else if (verdict.task === "step")
+    said.push(
+      `The judge says: ${inWords("step", verdict.verdict)}${verdict.verdict === "-1" ? "" : ", and it is the first one"}.${sure}`,
+    );
+  else if (verdict.task === "verify")
+    said.push(`The judge says that the answer is ${verdict.verdict === "yes" ? "right" : "wrong"}.${sure}`);
   else if (verdict.verdict !== null) said.push(`The judge gives the score ${verdict.verdict}.${sure}`);
-  if (verdict.expected_score !== null) said.push(`Expected score: ${verdict.expected_score.toFixed(2)}, the mean of all scores by how probable it held them.`);
+  if (verdict.expected_score !== null)
+    said.push(
+      `Expected score: ${verdict.expected_score.toFixed(2)}, the mean of all scores by how probable it held them.`,
+    );
   if (verdict.consistent === true) said.push("It said the same in both orders.");
   if (verdict.gold !== null) {
-    const known = `Known to be right: ${inWords(verdict.task, verdict.gold)}.`;
-    const is = verdict.verdict === null ? "No verdict counts as wrong" : `The judge is ${verdict.correct ? "right" : "wrong"}`;
+    const known = knownInWords(verdict.task, verdict.gold);
+    const is =
+      verdict.verdict === null ? "No verdict counts as wrong" : `The judge is ${verdict.correct ? "right" : "wrong"}`;
     said.push(verdict.correct === null ? known : `${known} ${is}.`);
   }
   return said;
@@ -28,7 +41,19 @@ function probabilities(task, shares) {
     el(
       "table",
       { class: "probabilities" },
-      el("tbody", {}, rows.map(([label, share]) => el("tr", {}, el("th", { scope: "row" }, inWords(task, label)), el("td", {}, bar(share)), el("td", {}, percent(share))))),
+      el(
+        "tbody",
+        {},
+        rows.map(([label, share]) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, inWords(task, label)),
+            el("td", {}, bar(share)),
+            el("td", {}, percent(share)),
+          ),
+        ),
+      ),
     ),
     hidden ? remark(`${count(hidden, "label", "labels")} below 0.05% ${hidden === 1 ? "is" : "are"} left out.`) : null,
   ];
@@ -47,14 +72,28 @@ function judgmentView(record, verdict) {
     "section",
     { class: "judged", "aria-labelledby": "judged-title" },
     el("h2", { id: "judged-title" }, "What the judge said"),
-    el("p", { class: `outcome ${verdict.correct === null ? "" : verdict.correct ? "right" : "wrong"}` }, sentences(record, verdict).join(" ")),
-    verdict.probabilities ? [el("h3", {}, "How it divided its belief"), ...probabilities(verdict.task, verdict.probabilities)] : null,
-    Object.entries(verdict.criteria ?? {}).map(([name, one]) => [
-      el("h3", {}, `${name}: score ${one.score}, expected ${one.expected_score.toFixed(2)}`),
-      ...probabilities("score", one.probabilities),
-    ]).flat(),
-    own.length ? el("h3", {}, own.length === 1 ? "How it got there" : `How it got there: asked ${own.length} times`) : null,
-    el("div", { class: own.length > 1 ? "beside" : "" }, own.map((one) => judgment(verdict.task, one, own))),
+    el(
+      "p",
+      { class: `outcome ${verdict.correct === null ? "" : verdict.correct ? "right" : "wrong"}` },
+      sentences(record, verdict).join(" "),
+    ),
+    verdict.probabilities
+      ? [el("h3", {}, "How it divided its belief"), ...probabilities(verdict.task, verdict.probabilities)]
+      : null,
+    Object.entries(verdict.criteria ?? {})
+      .map(([name, one]) => [
+        el("h3", {}, `${name}: score ${one.score}, expected ${one.expected_score.toFixed(2)}`),
+        ...probabilities("score", one.probabilities),
+      ])
+      .flat(),
+    own.length
+      ? el("h3", {}, own.length === 1 ? "How it got there" : `How it got there: asked ${own.length} times`)
+      : null,
+    el(
+      "div",
+      { class: own.length > 1 ? "beside" : "" },
+      own.map((one) => judgment(verdict.task, one, own)),
+    ),
   );
 }
 
@@ -63,7 +102,9 @@ function judgment(task, one, all) {
     one.order === "ab" ? "Answer A shown first" : one.order === "ba" ? "Answer B shown first" : null,
     one.criterion,
     all.some((other) => other.vote > 0) ? `vote ${one.vote + 1}` : null,
-  ].filter(Boolean).join(", ");
+  ]
+    .filter(Boolean)
+    .join(", ");
   const margin = one.margin === null ? "" : ` It was ahead of the next label by ${one.margin.toFixed(2)} nats.`;
   return el(
     "article",
@@ -80,6 +121,10 @@ function judgment(task, one, all) {
       one.order === "ba" || one.label.trim() !== one.means ? `. It means ${inWords(task, one.means)}` : "",
       `.${margin}`,
     ),
-    fold("Its probabilities at that place", false, ...probabilities(one.order === "ba" ? "shown" : task, one.probabilities)),
+    fold(
+      "Its probabilities at that place",
+      false,
+      ...probabilities(one.order === "ba" ? "shown" : task, one.probabilities),
+    ),
   );
 }

@@ -106,7 +106,9 @@ function take(content) {
 function eventIn(line) {
   try {
     const event = JSON.parse(line);
-    const texts = ["task", "record", "content", "reviewer", "note", "at"].every((name) => typeof event[name] === "string");
+    const texts = ["task", "record", "content", "reviewer", "note", "at"].every(
+      (name) => typeof event[name] === "string",
+    );
     return event.review === 1 && texts && typeof event.blind === "boolean" && Date.parse(event.at) ? event : null;
   } catch {
     return null;
@@ -118,6 +120,7 @@ function orderFor(record, blind) {
   if (taskOf(record) !== "pairwise") return null;
   if (!blind) return "ab";
   let mixed = 0;
-  for (const letter of `${columns.content[record]}${opinions.reviewer}`) mixed = (Math.imul(mixed, 31) + letter.codePointAt(0)) | 0;
+  for (const letter of `${columns.content[record]}${opinions.reviewer}`)
+    mixed = (Math.imul(mixed, 31) + letter.codePointAt(0)) | 0;
   return (mixed ^ (mixed >>> 7)) & 1 ? "ba" : "ab";
 }

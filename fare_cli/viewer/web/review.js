@@ -5,16 +5,33 @@ function choicesFor(verdict, order, isBlind) {
   const { task, record } = verdict;
   if (task === "pairwise") {
     const [one, other] = order === "ba" ? ["B", "A"] : ["A", "B"];
-    const name = (label, place) => (isBlind ? ["First answer is better", "Second answer is better"][place] : `Answer ${label} is better`);
-    return [{ label: one, words: name(one, 0), key: "1" }, { label: other, words: name(other, 1), key: "2" }, { label: "tie", words: "Equally good", key: "0" }];
+    const name = (label, place) =>
+      isBlind ? ["First answer is better", "Second answer is better"][place] : `Answer ${label} is better`;
+    return [
+      { label: one, words: name(one, 0), key: "1" },
+      { label: other, words: name(other, 1), key: "2" },
+      { label: "tie", words: "Equally good", key: "0" },
+    ];
   }
-  if (task === "verify") return [{ label: "yes", words: "Right", key: "1" }, { label: "no", words: "Wrong", key: "0" }];
+  if (task === "verify")
+    return [
+      { label: "yes", words: "Right", key: "1" },
+      { label: "no", words: "Wrong", key: "0" },
+    ];
   if (task === "step") {
-    const named = record.steps.map((_, number) => ({ label: String(number), words: `Step ${number}`, key: number < 10 ? String(number) : null }));
+    const named = record.steps.map((_, number) => ({
+      label: String(number),
+      words: `Step ${number}`,
+      key: number < 10 ? String(number) : null,
+    }));
     return [{ label: "-1", words: "No step is wrong", key: "x" }, ...named];
   }
   const [low, high] = record.scale ?? [1, 5];
-  return Array.from({ length: high - low + 1 }, (_, at) => low + at).map((score) => ({ label: String(score), words: String(score), key: score >= 0 && score < 10 ? String(score) : null }));
+  return Array.from({ length: high - low + 1 }, (_, at) => low + at).map((score) => ({
+    label: String(score),
+    words: String(score),
+    key: score >= 0 && score < 10 ? String(score) : null,
+  }));
 }
 
 const QUESTIONS = {
@@ -52,14 +69,35 @@ function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, revea
       "div",
       { class: "choices", role: "group", "aria-labelledby": "review-title" },
       choices.map(({ label, words: shown, key }) =>
-        el("button", { type: "button", "data-label": label, "aria-pressed": String(opinion?.verdict === label), onclick: () => decide(label) }, shown, key === null ? null : el("kbd", {}, key)),
+        el(
+          "button",
+          {
+            type: "button",
+            "data-label": label,
+            "aria-pressed": String(opinion?.verdict === label),
+            onclick: () => decide(label),
+          },
+          shown,
+          key === null ? null : el("kbd", {}, key),
+        ),
       ),
     ),
     el("label", { for: "note" }, "Note (why, or what is odd here)"),
     note,
-    hidesJudge && opinion?.verdict ? el("p", {}, el("button", { type: "button", class: "plain", onclick: reveal }, "Show what the judge said"), remark("After that, a change of your verdict no longer counts as blind.")) : null,
+    hidesJudge && opinion?.verdict
+      ? el(
+          "p",
+          {},
+          el("button", { type: "button", class: "plain", onclick: reveal }, "Show what the judge said"),
+          remark("After that, a change of your verdict no longer counts as blind."),
+        )
+      : null,
   );
-  return { panel, keepNote, decide: (key) => choices.filter((one) => one.key === key).forEach((one) => decide(one.label)) };
+  return {
+    panel,
+    keepNote,
+    decide: (key) => choices.filter((one) => one.key === key).forEach((one) => decide(one.label)),
+  };
 }
 
 /** Whether the person has a name; asks for one where not. */
