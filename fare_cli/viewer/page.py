@@ -102,8 +102,7 @@ def _template() -> Template:
 def _policy(script: str, style: str) -> str:
     """A content security policy: this very script and style and nothing else, no connection, no frame, no form."""
     return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from fare_cli.review.events import ReviewEvent, read_events, standing
 from fare_cli.viewer.page import write_page
@@ -72,7 +71,9 @@ def shown_records(page: Any) -> list[str]:
 def test_a_hostile_record_is_only_text(opened: OpenPage) -> None:
     page = opened("pairs", "#record-1")
     assert page.locator("h1#record-title").inner_text() == HOSTILE
-    assert page.locator(".answer").first.inner_text().count("document.title='owned'") == 2
+    assert (
+        page.locator(".answer").first.inner_text().count("document.title='owned'") == 4
+    )  # in the answer, and in its system's name
     assert page.title() == "Verdicts on pairs"
     assert page.evaluate("document.images.length") == 0
 
@@ -97,7 +98,7 @@ def test_a_script_that_got_in_would_not_run(opened: OpenPage, browser: Any, page
 
 def test_the_list_is_filtered_sorted_and_searched(opened: OpenPage) -> None:
     page = opened("pairs", "#records")
-    assert page.locator("#found").inner_text() == "42 records of 42"
+    expect(page.locator("#found")).to_have_text("42 records of 42")
     page.select_option("#result", "invalid")
     assert shown_records(page) == ["broken"]
     page.select_option("#result", "all")
@@ -108,12 +109,12 @@ def test_the_list_is_filtered_sorted_and_searched(opened: OpenPage) -> None:
     page.select_option("#result", "all")
     page.select_option("#category", "")
     page.fill("#search", "question 17")
-    page.wait_for_function("document.getElementById('found').textContent === '1 record of 42'")
+    expect(page.locator("#found")).to_have_text("1 record of 42")
     assert shown_records(page) == ["p17"]
     page.fill("#search", "document.TITLE='owned'\"> ]]>")  # in the critiques of all, with a quote that JSON escapes
-    page.wait_for_function("document.getElementById('found').textContent === '41 records of 42'")
+    expect(page.locator("#found")).to_have_text("41 records of 42")
     page.fill("#search", "")
-    page.wait_for_function("document.getElementById('found').textContent === '42 records of 42'")
+    expect(page.locator("#found")).to_have_text("42 records of 42")
     for _ in range(2):
         page.click("#head .c-confidence button")
     sure = [float(text.rstrip("%")) for text in page.locator(".rows .c-confidence").all_inner_texts() if text]
@@ -122,8 +123,9 @@ def test_the_list_is_filtered_sorted_and_searched(opened: OpenPage) -> None:
 
 
 def test_keys_alone_reach_everything(opened: OpenPage) -> None:
-    page = opened("pairs", "#records")
-    assert page.evaluate("document.activeElement.id") == "list"
+    page = opened("pairs")
+    page.get_by_role("link", name="Records (42)").press("Enter")
+    expect(page.locator("#list")).to_be_focused()
     for key in ("End", "ArrowUp", "Enter"):
         page.keyboard.press(key)
     assert page.locator("#record-title").inner_text() == "p39"
@@ -134,7 +136,7 @@ def test_keys_alone_reach_everything(opened: OpenPage) -> None:
     current = page.locator(f"#{page.locator('#list').get_attribute('aria-activedescendant')}")
     assert current.locator(".c-id").inner_text() == "p39"
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.id === 'search'")
+    expect(page.locator("#search")).to_be_focused()
 
 
 def test_a_record_says_what_the_judge_did(opened: OpenPage) -> None:
@@ -213,8 +215,6 @@ def test_blind_verdicts_are_taken_kept_and_saved(opened: OpenPage, tmp_path: Pat
     page.keyboard.press("1")
     assert page.evaluate("document.activeElement.id") == "reviewer"  # a verdict needs a name
     page.fill("#reviewer", "Ada L.")
-    page.locator("h1#record-title").click()
-    page.keyboard.press("Tab")
     page.locator(".choices button").first.click()
     page.fill("#note", "A line\nand </script>")
     page.click("#next")
@@ -256,18 +256,17 @@ def test_what_is_said_after_a_look_at_the_judge_is_not_blind(opened: OpenPage, t
 def test_a_saved_file_is_taken_up_again(opened: OpenPage, tmp_path: Path) -> None:
     page = opened("pairs", "#record-2")
     page.fill("#reviewer", "Ada")
-    page.locator("h1#record-title").click()
-    page.keyboard.press("2")
+    page.locator(".choices button").nth(1).click()
     with page.expect_download() as download:
         page.click("#save")
     download.value.save_as(tmp_path / "ada.jsonl")
     other = opened("pairs")
     other.fill("#reviewer", "Ada")
     other.set_input_files("#take", tmp_path / "ada.jsonl")
-    other.wait_for_function("document.getElementById('mine-count').textContent === '1 verdict, 0 notes'")
+    expect(other.locator("#mine-count")).to_have_text("1 verdict, 0 notes")
     (tmp_path / "bad.jsonl").write_text('{"review": 1}\n')
     other.set_input_files("#take", tmp_path / "bad.jsonl")
-    other.wait_for_function("document.getElementById('said').textContent.includes('line 1 is no verdict')")
+    expect(other.locator("#said")).to_contain_text("line 1 is no verdict")
 
 
 def test_a_browser_that_keeps_nothing_says_so(opened: OpenPage) -> None:
