@@ -12,7 +12,7 @@ from fare_cli.report.model import Bar, Forest, Table
 from fare_cli.report.words import number_in_words
 from fare_cli.studies.evaluate import names_of, warnings_of, within
 from fare_cli.studies.evaluating.case import Case, judged
-from fare_cli.studies.evaluating.certainty import certainty_parts
+from fare_cli.studies.evaluating.certainty import calibration_parts
 from fare_cli.studies.evaluating.counting import record_parts
 from fare_cli.studies.evaluating.headline import Headline, measure
 from fare_cli.studies.evaluating.pairwise import pairwise_parts
@@ -77,7 +77,7 @@ def _parts(one: VerdictSet) -> list[Part]:
         measures = [part for part in _OF_TASK[one.task](cases) if isinstance(part, Table)]
         parts += [explained(part) for part in measures if part.columns[0].name == "measure" and part.rows]
     parts += agreement_tables(cases)
-    parts += [part for part in certainty_parts(cases) if part.name in _PLOTS]
+    parts += [part for part in calibration_parts(cases) if part.name in _PLOTS]
     parts += [explained(part) for part in people_parts(cases) if isinstance(part, Table) and part.name == "people"]
     return [*parts, *(explained(part) for part in record_parts(cases) if isinstance(part, Table))]
 
