@@ -65,8 +65,8 @@ def mean(values: Sequence[float] | Floats, clusters: Clusters = None) -> Estimat
 
 def mean_of(values: Sequence[float] | Floats) -> Statistic:
     numbers = np.asarray(values, float)
-    # Not `@`: OpenBLAS shares a product of over 10,000 numbers among threads, which took 6 ms instead of 0.1 where other
-    # work held the cores.
+    # Not `@`: OpenBLAS shares a product of over 10,000 numbers among threads, which took 6 ms instead of 0.1 where
+    # other work held the cores.
     return lambda drawn: float((drawn * numbers).sum() / drawn.sum())
 
 

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 
 from fare_cli.report.model import Table
+from fare_cli.run.reader import InputPlan
+from fare_cli.studies.evaluating.headline import HEADLINES
 from fare_cli.studies.evaluating.kept import read_kept
+from fare_cli.studies.evaluating.running import Keeping, judge_source
+from fare_cli.studies.evaluating.sources import Source
+from fare_cli.studies.evaluating.verdict_set import Protocol
 from fare_cli.viewer.overview import overview
 from fare_cli.viewer.page import write_page
 from tests.cli.conftest import Fare, fare
+from tests.simulating import judge
 from tests.viewer.verdict_files import (
     HOSTILE,
     TASKS,
@@ -139,6 +145,15 @@ def test_several_files_are_one_page(tmp_path: Path, fare: Fare) -> None:
     about, *_, index = data_of((tmp_path / "all.html").read_text(encoding="utf-8"))
     assert [one["task"] for one in about["sets"]] == list(TASKS)
     assert len(index["columns"]["set"]) == 129
+
+
+def test_an_incomplete_run_is_said_to_be_one(tmp_path: Path) -> None:
+    plan = InputPlan("pairwise", (), records=tuple(TASKS["pairwise"]))
+    cut = Source("records", plan, Protocol(HEADLINES["pairwise"]), limit=5)
+    judge_source(judge(), cut, keeping=Keeping(tmp_path))
+    written = write_page([tmp_path / "records.pairwise.replay.jsonl"], tmp_path / "page.html")
+    assert "The verdicts are not those of all records: the run was ended by limit" in written.warnings
+    assert "ended by limit" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_only_invalid_records_make_a_page_too(tmp_path: Path) -> None:
