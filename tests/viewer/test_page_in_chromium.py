@@ -232,6 +232,26 @@ def test_blind_verdicts_are_taken_kept_and_saved(opened: OpenPage, tmp_path: Pat
     assert (by_record["p2"].verdict, by_record["p2"].reviewer, by_record["p2"].blind) == ("tie", "Ada L.", True)
 
 
+def test_a_blind_verdict_means_the_answer_that_was_chosen(opened: OpenPage, tmp_path: Path) -> None:
+    page = opened("blind", "#record-2")
+    page.fill("#reviewer", "Ada")
+    shown = {}
+    for number in range(2, 14):
+        page.evaluate(f"location.hash = 'record-{number}'")
+        expect(page.locator("#record-title")).to_have_text(f"Record {number}")
+        shown[f"p{number - 2}"] = page.locator(".answer .text").first.text_content()
+        page.locator(".choices button").first.click()
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "ada.jsonl")
+    events = list(read_events(tmp_path / "ada.jsonl"))
+    assert {event.order for event in events} == {"ab", "ba"}
+    records = {one["id"]: one for one in TASKS["pairwise"]}
+    for event in events:
+        assert event.verdict == ("A" if event.order == "ab" else "B")
+        assert records[event.record][f"answer_{str(event.verdict).lower()}"] == shown[event.record]
+
+
 def test_what_is_said_after_a_look_at_the_judge_is_not_blind(opened: OpenPage, tmp_path: Path) -> None:
     page = opened("blind", "#record-4")
     page.fill("#reviewer", "Bo")
