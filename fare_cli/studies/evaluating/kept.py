@@ -23,7 +23,7 @@ def read_kept(path: Path) -> VerdictSet:
     Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
     """
     digests: list[InputDigest] = []
-    cases = [_case(line, verdict) for line, verdict in kept_verdicts(path, digests)]
+    cases = [case_of(line, verdict) for line, verdict in kept_verdicts(path, digests)]
     manifest = read_manifest(path)
     task = cases[0].task
     judge = cases[0].judge if manifest is None else str(manifest.judge.get("model", ""))
@@ -40,7 +40,8 @@ def read_kept(path: Path) -> VerdictSet:
     )
 
 
-def _case(line: RawLine, verdict: Verdict) -> Case:
+def case_of(line: RawLine, verdict: Verdict) -> Case:
+    """What is measured of a kept verdict. Raises InputError, with line and field, for one that fare does not write."""
     try:
         return Case.of(verdict)
     except RecordError as error:
