@@ -127,9 +127,9 @@ def noisy_runs(tmp_path: Path, number: int, noise: float, count: int = 80) -> tu
 
 
 def test_a_noisy_judge_does_not_fail_changes_that_change_nothing(tmp_path: Path) -> None:
-    """30 changes that only reword: with a noise that is known, at most one in twenty may fail."""
+    """25 changes that only reword: a fifth of the verdicts flips, as often for the better."""
     failed = 0
-    for number in range(30):
+    for number in range(25):
         before, after = noisy_runs(tmp_path, number, noise=2.5)
         failed += gated(after, baseline=before, noise="20%").outcome is FAIL
     assert failed <= 1

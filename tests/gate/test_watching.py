@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from fare_cli.asks import Ask, Reply, ReplyError
-from fare_cli.backends.replay import SimulatedJudge
+from fare_cli.backends.replay import ReplayBackend, SimulatedJudge
 from fare_cli.errors import ExitCode, UsageError
 from fare_cli.gate.measures import parse_limit
+from fare_cli.gate.sequential import check_in_order
 from fare_cli.gate.watching import RunGate
 from fare_cli.judge import BackendJudge
 from fare_cli.run.manifest import read_manifest
@@ -187,7 +188,44 @@ def test_the_gate_of_a_run_and_of_its_file_are_one(tmp_path: Path) -> None:
     gate = watch("min-right=47%")
     outcome = run_gated(judge(), by_cluster(source), gate, output=output, max_invalid=0.05)
     assert outcome.reason is None
-    assert gated(output, "min-right=47%", max_invalid=0.05).checks == tuple(gate.checks)
+    (check,) = gated(output, "min-right=47%", max_invalid=0.05).checks
+    assert [check] == gate.checks
+    # The mean over records, not over questions.
+    right = ["RIGHT" in record["answer"] for record in records]
+    assert check.figure is not None
+    assert check.figure.value == pytest.approx(sum(right) / len(right))
+    assert check.figure.value != pytest.approx(0.5, abs=0.01)
+
+
+def test_a_question_that_was_cut_off_does_not_count(tmp_path: Path) -> None:
+    source = write_records(tmp_path / "records.jsonl", answers(20, each=4))
+    output = tmp_path / "verdicts.jsonl"
+    gate = watch("min-right=47%")
+    outcome = run_gated(judge(), by_cluster(source), gate, output=output, limit=30)
+    assert (outcome.reason, outcome.exit_code) == ("limit", ExitCode.UNDECIDED)
+    (check,) = gate.checks
+    assert check.records == "28 records, looked at after each"
+    run = read(output, records=30)
+    assert run.order is not None
+    assert check_in_order([parse_limit("min-right", "47%")], run.cases, run.order, confidence=0.95) == [check]
+
+
+@pytest.mark.parametrize(("max_invalid", "ended_at"), [(0.02, 100), (0.0197, 104)])
+def test_a_run_ends_with_a_whole_question_also_when_invalid_records_have_held_it_up(
+    tmp_path: Path, max_invalid: float, ended_at: int
+) -> None:
+    """Sure early on, but the first two answers broke: it may end once they are few enough (of 100 and of 102 records),
+    and not inside a question."""
+    broken = iter([True] * 2 + [False] * 1000)
+
+    def breaks_first(ask: Ask) -> Reply:
+        return Reply(error=ReplyError("decode_failed", "it broke")) if next(broken) else SimulatedJudge(truth)(ask)
+
+    right = [{**record, "answer": f"RIGHT {record['id']}"} for record in answers(100, each=4)]
+    source = write_records(tmp_path / "records.jsonl", right)
+    by = BackendJudge(ReplayBackend(breaks_first, window=1), options=DIRECT)
+    outcome = run_gated(by, by_cluster(source), watch("min-right=50%", max_invalid=max_invalid))
+    assert (outcome.reason, outcome.summary.counts.total) == ("gate", ended_at)
 
 
 def test_a_run_of_broken_records_is_not_stopped_as_if_it_were_sure(tmp_path: Path) -> None:

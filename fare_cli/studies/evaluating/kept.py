@@ -75,7 +75,12 @@ def _warnings(cases: list[Case], manifest: Manifest | None, digest: InputDigest)
         said.append(f"the verdicts are of {len(judges)} judges (by their fingerprints), measured as if they were one")
     if manifest is None:
         return said
-    if not manifest.complete:
+    if manifest.reason == "gate":
+        said.append(
+            "the run was ended by its gate as soon as that was sure: intervals of a single look, as here, are too "
+            "narrow for it; fare gate has the right one"
+        )
+    elif not manifest.complete:
         said.append(f"the verdicts are not those of all records: the run was ended by {manifest.reason}")
     if manifest.output.sha256 not in (digest.sha256, None):
         said.append("the file was changed after the run that wrote it")
