@@ -157,7 +157,7 @@ def _check(
     worse = sum(one.better < 0 for one in records)
     counts = f"{worse:,} worse and {len(records) - worse:,} better of {of:,} records"
     name = f"{measure.name} against the baseline" + (f", max-drop={_drop(measure, max_drop)}" if max_drop else "")
-    return Check(name, decided, figure, shown, counts)
+    return Check(name, decided, figure if records else None, shown, counts)
 
 
 def _drop(measure: Measure, value: float) -> str:

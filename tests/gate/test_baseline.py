@@ -44,7 +44,7 @@ def test_nothing_changed_is_a_pass(main: Path, tmp_path: Path) -> None:
     same = change(tmp_path, answered(100, lambda number: number % 4))
     result = gated(same, baseline=main)
     assert result.outcome is PASS
-    assert result.checks[0].shown == "no verdict changed"
+    assert (result.checks[0].shown, result.checks[0].figure) == ("no verdict changed", None)
     assert not result.changed
     reworded = change(tmp_path, answered(100, lambda number: number % 4, "again"))
     assert gated(reworded, baseline=main).outcome is PASS
