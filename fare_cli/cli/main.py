@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from fare_cli.cli import data, doctor, judge, models, prompts
 from fare_cli.cli.audit import audit_command
 from fare_cli.cli.eval import eval_command
+from fare_cli.cli.gate import gate_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
 from fare_cli.cli.report import report
@@ -39,7 +40,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "report", "rank", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "gate", "report", "rank", "prompts", "data", "models", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -105,6 +106,7 @@ def build_app() -> Any:
         app.add_typer(group, name=name, cls=CommandGroup)
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
+    app.command("gate", cls=SectionedCommand)(gate_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("report")(report)
     app.command("doctor")(doctor.doctor)

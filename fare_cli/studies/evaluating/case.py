@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from fare_cli import records
 from fare_cli.errors import RecordError
 from fare_cli.records import Record, TaskName
-from fare_cli.verdicts import Judgement, Usage, Verdict
+from fare_cli.verdicts import Judgement, Source, Usage, Verdict
 
 # Kept probabilities have 6 digits: what was rounded to 0 was below half of the last.
 _SMALLEST = 5e-7
@@ -34,8 +34,8 @@ class Case:
     `invalid` is the kind of error of one that is, `error` the same for people with the place of the record.
     `cluster` is that of the record; None where the verdict came without its record, as are `content` (the hash of all
     that the judge was shown), `category` and `annotations`. `answers` are hashes of question and
-    answer: two of a pair, one for verify and score. `scale` is that of a score. Probabilities are rounded as in a
-    verdict file, so that a run and its kept verdicts are one.
+    answer: two of a pair, one for verify and score. `scale` is that of a score. `source` is where the record was read.
+    Probabilities are rounded as in a verdict file, so that a run and its kept verdicts are one.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Case:
     category: str | None = None
     annotations: Mapping[str, str | float] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def is_undecided(self) -> bool:
@@ -88,7 +89,7 @@ class Case:
             consistent=verdict.consistent,
             rule=verdict.rule,
             confidence=None if verdict.confidence is None else _share(verdict.confidence, "confidence"),
-            expected_score=_expected(verdict),
+            expected_score=_expected(verdict, scale),
             probabilities=None if verdict.probabilities is None else _shares(verdict.probabilities, "probabilities"),
             scale=scale,
             orders=_orders(verdict.judgments) if verdict.task == "pairwise" else {},
@@ -96,6 +97,7 @@ class Case:
             judge=verdict.judge,
             forced=any(judgment.forced for judgment in verdict.judgments),
             truncated=any(judgment.truncated for judgment in verdict.judgments),
+            source=verdict.source,
             **_of_record(verdict.task, verdict.record),
         )
 
@@ -165,13 +167,16 @@ def _shares(values: Mapping[str, float], name: str) -> dict[str, float]:
     return {label: _share(value, f"{name}.{label}") for label, value in values.items()}
 
 
-def _expected(verdict: Verdict) -> float | None:
+def _expected(verdict: Verdict, scale: tuple[int, int] | None) -> float | None:
     value = verdict.expected_score
     if value is None:
         return None
     if not math.isfinite(value):
         raise RecordError("bad_value", f"{value} is no score", "expected_score")
-    return round(value, _DIGITS)
+    value = round(value, _DIGITS)
+    if scale is not None and not scale[0] <= value <= scale[1]:
+        raise RecordError("bad_value", f"{value} is not on the scale {list(scale)}", "expected_score")
+    return value
 
 
 def _scale(verdict: Verdict) -> tuple[int, int] | None:

@@ -27,7 +27,7 @@ def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) ->
     digests: list[InputDigest] = []
     cases = []
     for line, verdict in kept_verdicts(path, digests):
-        cases.append(_case(line, verdict))
+        cases.append(case_of(line, verdict))
         if see is not None:
             see(verdict, cases[-1])
     manifest = read_manifest(path)
@@ -46,7 +46,8 @@ def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) ->
     )
 
 
-def _case(line: RawLine, verdict: Verdict) -> Case:
+def case_of(line: RawLine, verdict: Verdict) -> Case:
+    """What is measured of a kept verdict. Raises InputError, with line and field, for one that fare does not write."""
     try:
         return Case.of(verdict)
     except RecordError as error:
@@ -80,7 +81,12 @@ def _warnings(cases: list[Case], manifest: Manifest | None, digest: InputDigest)
         said.append(f"the verdicts are of {len(judges)} judges (by their fingerprints), measured as if they were one")
     if manifest is None:
         return said
-    if not manifest.complete:
+    if manifest.reason == "gate":
+        said.append(
+            "the run was ended by its gate as soon as that was sure: intervals of a single look, as here, are too "
+            "narrow for it; fare gate has the right one"
+        )
+    elif not manifest.complete:
         said.append(f"the verdicts are not those of all records: the run was ended by {manifest.reason}")
     if manifest.output.sha256 not in (digest.sha256, None):
         said.append("the file was changed after the run that wrote it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,13 +70,18 @@ class VerdictSet:
 
     def problem(self, max_invalid: float) -> InvalidRecordsError | None:
         """The error of a set in which too many records could not be judged, or none."""
-        invalid = [case for case in self.cases if case.invalid is not None]
-        if len(invalid) <= max_invalid * len(self.cases) and len(invalid) < len(self.cases):
-            return None
-        return InvalidRecordsError(
-            f"{self.name}: {len(invalid)} of {len(self.cases)} records are invalid, more than --max-invalid allows",
-            f"the first one: {invalid[0].error} ({invalid[0].invalid})",
-        )
+        return too_many_invalid(self.name, self.cases, max_invalid)
+
+
+def too_many_invalid(name: str, cases: Sequence[Case], max_invalid: float) -> InvalidRecordsError | None:
+    """The error of verdicts of which more than this share are invalid, or all; None for others."""
+    invalid = [case for case in cases if case.invalid is not None]
+    if len(invalid) <= max_invalid * len(cases) and len(invalid) < len(cases):
+        return None
+    return InvalidRecordsError(
+        f"{name}: {len(invalid)} of {len(cases)} records are invalid, more than --max-invalid allows",
+        f"the first one: {invalid[0].error} ({invalid[0].invalid})",
+    )
 
 
 def judge_facts(identity: Mapping[str, Any], engine: Mapping[str, Any], fare: str) -> dict[str, Any]:
