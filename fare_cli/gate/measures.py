@@ -12,6 +12,7 @@ from fare_cli.meta.bootstrap import Estimate, mean
 from fare_cli.meta.clusters import Clusters, clustered_interval
 from fare_cli.report.words import range_in_words
 from fare_cli.studies.evaluating.case import Case
+from fare_cli.studies.evaluating.values import finds_fault, held_right, wins
 from fare_cli.studies.limits import outcome, read_share
 
 
@@ -48,18 +49,6 @@ class Measure(NamedTuple):
         return self.name != "score"
 
 
-def _wins(case: Case) -> float | None:
-    return {"A": 0.0, "B": 1.0}.get(case.verdict or "", 0.5)
-
-
-def _right(case: Case) -> float | None:
-    return None if case.verdict is None else float(case.verdict == "yes")
-
-
-def _finds_fault(case: Case) -> float | None:
-    return None if case.verdict is None else float(case.verdict != "-1")
-
-
 def _score(case: Case) -> float | None:
     return None if case.scale is None or case.scale[0] == case.scale[1] else case.expected_score
 
@@ -70,10 +59,10 @@ MEASURES = (
         "min",
         "pairwise",
         "share of pairs that answer_b wins, ties and undecided pairs counted half",
-        _wins,
+        wins,
     ),
-    Measure("right", "min", "verify", "share of answers held right", _right),
-    Measure("wrong-steps", "max", "step", "share of solutions with a step held wrong", _finds_fault),
+    Measure("right", "min", "verify", "share of answers held right", held_right),
+    Measure("wrong-steps", "max", "step", "share of solutions with a step held wrong", finds_fault),
     Measure("score", "min", "score", "mean expected score", _score),
     Measure(
         "accuracy",

@@ -11,29 +11,29 @@ from fare_cli.report.model import Column, Plot, Point, Series, Table
 from fare_cli.studies.evaluating.case import Case, clusters_of, judged
 from fare_cli.studies.evaluating.headline import Headline
 from fare_cli.studies.evaluating.parts import Part
+from fare_cli.studies.evaluating.values import finds_fault, held_right, wins
 
-_CREDIT = {"B": 1.0, "A": 0.0}
 _BINS = 20
 
 WIN_RATE = Headline(
     "win rate of answer B",
     "the share of pairs in which answer B is preferred; a tie, and a pair on which the orders disagree, is half a win",
     lambda case: case.invalid is None,
-    lambda cases: mean_of([_CREDIT.get(case.verdict or "", 0.5) for case in cases]),
+    lambda cases: mean_of([wins(case) for case in cases]),
 )
 WRONG_STEPS = Headline(
     "solutions with a wrong step",
     "the share of solutions in which the judge names a wrong step",
-    lambda case: case.invalid is None and case.verdict is not None,
-    lambda cases: mean_of([float(case.verdict != "-1") for case in cases]),
-    lambda case: case.verdict != "-1",
+    lambda case: case.invalid is None and finds_fault(case) is not None,
+    lambda cases: mean_of([finds_fault(case) or 0.0 for case in cases]),
+    lambda case: bool(finds_fault(case)),
 )
 SAID_YES = Headline(
     "answers held right",
     "the share of answers that the judge says yes to",
-    lambda case: case.invalid is None and case.verdict is not None,
-    lambda cases: mean_of([float(case.verdict == "yes") for case in cases]),
-    lambda case: case.verdict == "yes",
+    lambda case: case.invalid is None and held_right(case) is not None,
+    lambda cases: mean_of([held_right(case) or 0.0 for case in cases]),
+    lambda case: bool(held_right(case)),
 )
 MEAN_SCORE = Headline(
     "mean score",
