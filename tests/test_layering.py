@@ -49,11 +49,29 @@ _MAY_IMPORT = {
     "review": _WAIST | _RECORDS | {"run.lines"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
-    "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
+    "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    "judge": _WAIST
+    | _RECORDS
+    | _PROMPTS
+    | {"calibration", "folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "rank", "report", "run"},
+    | {
+        "calibration",
+        "folders",
+        "machine",
+        "tasks",
+        "engine",
+        "gguf",
+        "importers",
+        "judge",
+        "meta",
+        "rank",
+        "report",
+        "run",
+    },
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}

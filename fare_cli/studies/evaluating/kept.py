@@ -33,7 +33,7 @@ def read_kept(path: Path) -> VerdictSet:
         cases=tuple(cases),
         protocol=Protocol(HEADLINES[task]),
         judge=judge,
-        weights=None if manifest is None else str(manifest.judge.get("weights", "")),
+        identity={} if manifest is None else manifest.judge,
         facts={**_facts(manifest), "verdicts": f"{path} {digests[0].sha256}"},
         timing=None if manifest is None else _timing(manifest),
         warnings=tuple(_warnings(cases, manifest, digests[0])),
