@@ -66,6 +66,13 @@ class Case:
         return self.invalid is None and self.verdict is None and self.rule != "mean_of_criteria"
 
     @property
+    def said(self) -> str | float | None:
+        """What the judge said, as people's labels are given; with several criteria its expected score."""
+        if self.verdict is None:
+            return self.expected_score
+        return self.verdict if self.task in ("pairwise", "verify") else int(self.verdict)
+
+    @property
     def gold_label(self) -> str | None:
         """Gold as a verdict would name it; None where there is none, or no whole score."""
         if self.gold is None or isinstance(self.gold, str):
