@@ -47,6 +47,8 @@ _MAY_IMPORT = {
     "report": {"errors", "meta"},
     # What people say of records is kept in files that are read like inputs.
     "review": _WAIST | _RECORDS | {"run.lines"},
+    # The page of verdicts: figures of `fare eval`, drawn by `report`.
+    "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
@@ -192,6 +194,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
             {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "scipy", "sklearn"},
         ),
         ("rank --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("report --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ from fare_cli.studies.kept import NOT_KEPT, kept_verdicts
 from fare_cli.verdicts import Verdict
 
 
-def read_kept(path: Path) -> VerdictSet:
+def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) -> VerdictSet:
     """The verdicts in a file, plain or gzip, with what the manifest beside it says of judge and time.
 
-    Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
+    `see` is called with each verdict while it is in memory: a set keeps no texts. Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
     """
     digests: list[InputDigest] = []
-    cases = [_case(line, verdict) for line, verdict in kept_verdicts(path, digests)]
+    cases = []
+    for line, verdict in kept_verdicts(path, digests):
+        cases.append(_case(line, verdict))
+        if see is not None:
+            see(verdict, cases[-1])
     manifest = read_manifest(path)
     task = cases[0].task
     judge = cases[0].judge if manifest is None else str(manifest.judge.get("model", ""))
