@@ -46,7 +46,8 @@ _MAY_IMPORT = {
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
     # What people say of records is kept in files that are read like inputs.
-    "review": _WAIST | _RECORDS | {"run.lines"},
+    # What people say is read beside verdict files and written into them, and measured like the labels of annotators.
+    "review": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # The page of verdicts: figures of `fare eval`, drawn by `report`.
     "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.

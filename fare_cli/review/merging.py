@@ -103,7 +103,9 @@ def with_opinions(verdict: Verdict, said: Opinions) -> Verdict:
     labels = labels_of(record)
     for reviewer, label in (*said.blind.items(), *said.final.items()):
         if label not in labels:
-            raise RecordError("bad_value", f"{reviewer} said {shown(label)} of record {verdict.id}, which has no such label")
+            raise RecordError(
+                "bad_value", f"{reviewer} said {shown(label)} of record {verdict.id}, which has no such label"
+            )
     is_number = verdict.task in ("step", "score")
     blind = {name: int(label) if is_number else label for name, label in said.blind.items()}
     values = record.to_json()

@@ -43,9 +43,7 @@ class Session:
     `seed`, the person and the record.
     """
 
-    def __init__(
-        self, queue: Queue, file: ReviewFile, reviewer: str, *, blind: bool = True, seed: int = 0
-    ) -> None:
+    def __init__(self, queue: Queue, file: ReviewFile, reviewer: str, *, blind: bool = True, seed: int = 0) -> None:
         self.queue = queue
         self.reviewer = reviewer
         self.blind = blind

@@ -1,7 +1,8 @@
-"""A person's review file while they work: opened by one process, added to an event at a time, each on the disk at once."""
+"""A person's review file while they work: one process adds an event at a time, each on the disk at once."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,9 @@ class ReviewFile:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
+                os.lseek(self._descriptor, self._end, os.SEEK_SET)
             raise disk_fault(what, error) from error
         self._end += len(data)
         self.events.append(event)
