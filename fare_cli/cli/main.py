@@ -18,6 +18,7 @@ from fare_cli.cli.audit import audit_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
+from fare_cli.cli.review import review_command
 from fare_cli.cli.report import report
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
@@ -39,7 +40,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "report", "rank", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "report", "review", "rank", "prompts", "data", "models", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -106,6 +107,7 @@ def build_app() -> Any:
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
+    app.command("review", cls=SectionedCommand)(review_command())
     app.command("report")(report)
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)

@@ -12,7 +12,7 @@ from fare_cli.meta.bootstrap import Estimate, bootstrap, kappa_estimate, mean
 from fare_cli.meta.clusters import clustered_proportion
 from fare_cli.meta.score import weighted_kappa
 from fare_cli.report.model import Column, Report, Table, Value
-from fare_cli.review.merging import People
+from fare_cli.review.merging import Merged, People, labelled
 from fare_cli.studies.evaluating.case import Case, clusters_of
 from fare_cli.studies.evaluating.parts import Part
 from fare_cli.studies.evaluating.people import people_parts
@@ -21,6 +21,15 @@ from fare_cli.verdicts import Verdict
 _MOST_DIFFERENCES = 50
 #: Of fewer records an agreement says next to nothing: the interval of a share is then wider than 0.35.
 _FEW = 30
+
+
+def agreement(verdicts: Iterable[Verdict], people: People, name: str) -> Report:
+    """How far people agree with the judge that gave these verdicts, and with each other. Raises InputError for a label
+    that a record does not have."""
+    found = Agreeing()
+    for verdict in labelled(verdicts, people, Merged()):
+        found.add(verdict, people.reviewers)
+    return found.report(people, name)
 
 
 @dataclass(slots=True)
@@ -64,7 +73,7 @@ class Agreeing:
         if not self.cases:
             said.append("nobody gave a verdict on these records without having seen that of the judge")
         elif len(self.cases) < _FEW:
-            said.append(f"{len(self.cases)} records are few: look at the intervals")
+            said.append(f"few records were reviewed ({len(self.cases)}): look at the intervals")
         if people.not_blind:
             said.append(
                 f"{people.not_blind} verdicts of people were given after they saw the judge's: they are no evidence of "

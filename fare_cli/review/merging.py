@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -72,15 +72,15 @@ class Merged:
     gold_after: int = 0
 
 
-def labelled(verdicts: Path, people: People, counts: Merged) -> Iterator[Verdict]:
-    """Every verdict of the file, with the people's labels in its record's `annotations`.
+def labelled(verdicts: Iterable[Verdict], people: People, counts: Merged) -> Iterator[Verdict]:
+    """Every verdict, with the people's labels in its record's `annotations`.
 
     A label counts there if it was given blind. Where the record has no gold, the final words make it: what more than
-    half of the people say, of scores the mean. Raises InputError for a file that holds anything but verdicts with their
-    records, and for a label that the record does not have.
+    half of the people say, of scores the mean. Raises InputError for a verdict without its record, and for a label
+    that the record does not have.
     """
     met = set()
-    for line, verdict in kept_verdicts(verdicts, []):
+    for verdict in verdicts:
         counts.records += 1
         counts.gold_before += verdict.gold is not None
         if verdict.status == "ok":
@@ -91,7 +91,7 @@ def labelled(verdicts: Path, people: People, counts: Merged) -> Iterator[Verdict
                     counts.reviewed += bool(said.final)
                     verdict = with_opinions(verdict, said)
             except RecordError as error:
-                raise InputError(f"{line.file}, line {line.number}: {error.message}", error.hint) from None
+                raise InputError(f"record {verdict.id}: {error.message}", error.hint) from None
         counts.gold_after += verdict.gold is not None
         yield verdict
     counts.strangers = len(people.by_record.keys() - met)
@@ -103,9 +103,7 @@ def with_opinions(verdict: Verdict, said: Opinions) -> Verdict:
     labels = labels_of(record)
     for reviewer, label in (*said.blind.items(), *said.final.items()):
         if label not in labels:
-            raise RecordError(
-                "bad_value", f"{reviewer} said {shown(label)} of record {verdict.id}, which has no such label"
-            )
+            raise RecordError("bad_value", f"{reviewer} said {shown(label)}, and it has no such label")
     is_number = verdict.task in ("step", "score")
     blind = {name: int(label) if is_number else label for name, label in said.blind.items()}
     values = record.to_json()
@@ -137,15 +135,20 @@ def _correct(verdict: Verdict, gold: str | float | None) -> bool | None:
     return verdict.verdict == label if label in verdict.probabilities else None
 
 
-def write_merged(verdicts: Path, people: People, output: Path) -> Merged:
-    """Writes the verdicts with people's labels to `output`; with a manifest where the verdicts have one.
+def write_merged(
+    verdicts: Path, people: People, output: Path, each: Callable[[Verdict], None] = lambda _verdict: None
+) -> Merged:
+    """Writes the verdicts with people's labels to `output`, and a manifest where the verdicts have one; `each` gets
+    them, too.
 
-    Raises what `labelled` raises, and EnvironmentFault where the disk does not take it.
+    Raises what `labelled` raises, InputError for a file that holds anything but verdicts of one task, and
+    EnvironmentFault where the disk does not take it.
     """
     counts, summary = Merged(), Counts()
     with OutputFile(output) as file:
-        for verdict in labelled(verdicts, people, counts):
+        for verdict in labelled((kept.verdict for kept in kept_verdicts(verdicts, [])), people, counts):
             summary.add(verdict)
+            each(verdict)
             file.write(verdict.to_line())
         file.publish()
     manifest = read_manifest(verdicts)

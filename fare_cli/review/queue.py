@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import IO, Literal, NamedTuple, Self
 
@@ -31,10 +33,11 @@ class Queued(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Verdicts of a file: `all` there are, and those of them that nobody can look at."""
+    """Verdicts of a file: all of them, those that nobody can look at, and those in the queue."""
 
-    all: int
+    every: int
     invalid: int
+    queued: int
 
 
 class Queue(AbstractContextManager["Queue"]):
@@ -46,9 +49,11 @@ class Queue(AbstractContextManager["Queue"]):
 
     def __init__(self, task: TaskName, items: Sequence[Queued], counted: Counted, file: IO[bytes]) -> None:
         self.task = task
-        self.items = items
+        self.items = items[: counted.queued]
         self.counted = counted
-        self.place_of = {item.about: place for place, item in enumerate(items)}
+        self._offsets = array("Q", sorted(item.offset for item in items))
+        self._lock = Lock()
+        self.place_of = {item.about: place for place, item in enumerate(self.items)}
         self._file = file
 
     @classmethod
@@ -87,7 +92,8 @@ class Queue(AbstractContextManager["Queue"]):
             file.close()
             raise InputError(f"{path}: no record could be judged, so there is no verdict to look at")
         items.sort(key=lambda item: item.place)
-        return cls(task, items[:limit], Counted(every, every - len(items)), file)
+        queued = len(items) if limit is None else min(limit, len(items))
+        return cls(task, items, Counted(every, every - len(items), queued), file)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -96,8 +102,16 @@ class Queue(AbstractContextManager["Queue"]):
         """The verdict on the record at a place, 0-based. Raises IndexError."""
         if place < 0:
             raise IndexError(place)
-        self._file.seek(self.items[place].offset)
-        return Verdict.from_line(self._file.readline())
+        return self._at(self.items[place].offset)
+
+    def all_verdicts(self) -> Iterator[Verdict]:
+        """Every verdict that could be looked at, those behind the limit too, in the order of the file."""
+        return map(self._at, self._offsets)
+
+    def _at(self, offset: int) -> Verdict:
+        with self._lock:
+            self._file.seek(offset)
+            return Verdict.from_line(self._file.readline())
 
     def close(self) -> None:
         self._file.close()

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from fare_cli.errors import UsageError
 from fare_cli.records import TaskName
-from fare_cli.review.events import ReviewEvent, standing
+from fare_cli.review.events import MAX_NOTE, ReviewEvent, standing
 from fare_cli.review.queue import Queue, labels_of, record_of
 from fare_cli.review.store import ReviewFile
 from fare_cli.verdicts import Verdict
@@ -24,7 +24,7 @@ class Opinion(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a person is: `next` is the first place without a verdict of theirs, None where all have one."""
+    """How far a person is: `next` is a place without a verdict of theirs, None where all have one."""
 
     reviewer: str
     task: TaskName
@@ -67,17 +67,19 @@ class Session:
         with self._lock:
             return list(self._file.events)
 
-    def progress(self) -> Progress:
+    def progress(self, after: int = -1) -> Progress:
+        """How far the person is; the next record without a verdict is looked for behind `after`, then before it."""
         with self._lock:
             decided = {place for place, own in self._said.items() if own.verdict is not None}
+            count = len(self.queue)
             return Progress(
                 self.reviewer,
                 self.queue.task,
                 self.blind,
-                len(self.queue),
+                count,
                 len(decided),
                 sum(bool(own.note) for own in self._said.values()),
-                next((place for place in range(len(self.queue)) if place not in decided), None),
+                next((place for place in (*range(after + 1, count), *range(count)) if place not in decided), None),
             )
 
     def look(self, place: int) -> dict[str, Any]:
@@ -104,6 +106,8 @@ class Session:
         have, or a note too long, EnvironmentFault where the disk does not take it: then nothing is changed."""
         with self._lock:
             labels = labels_of(record_of(self._verdict(place)))
+            if len(opinion.note) > MAX_NOTE:
+                raise UsageError(f"a note has at most {MAX_NOTE} characters, this one {len(opinion.note)}")
             if opinion.verdict is not None and opinion.verdict not in labels:
                 raise UsageError(f"{opinion.verdict!r} is no label of this record: {', '.join(labels)}")
             before = self._said.get(place, Opinion())

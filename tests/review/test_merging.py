@@ -11,8 +11,8 @@ import pytest
 from fare_cli.errors import InputError
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.report.text import text_lines
-from fare_cli.review.agreement import Agreeing
-from fare_cli.review.merging import Merged, People, labelled, write_merged
+from fare_cli.review.agreement import agreement
+from fare_cli.review.merging import Merged, People, write_merged
 from fare_cli.run.manifest import read_manifest
 from fare_cli.studies.evaluate import evaluate
 from fare_cli.studies.evaluating.calibrating import fit_calibration
@@ -26,11 +26,8 @@ def without_gold(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in record.items() if name != "gold"} for record in records]
 
 
-def report(folder: Path, verdicts: list[Verdict], people: People) -> Any:
-    found = Agreeing()
-    for verdict in labelled(write_verdicts(folder / "v.jsonl", verdicts), people, Merged()):
-        found.add(verdict, people.reviewers)
-    return found.report(people, "v.jsonl")
+def report(verdicts: list[Verdict], people: People) -> Any:
+    return agreement(verdicts, people, "v.jsonl")
 
 
 def row(found: Any, table: str, *first: Any) -> Any:
@@ -47,7 +44,7 @@ def test_agreement_of_people_whose_agreement_is_set_is_recovered(tmp_path: Path)
         right, wrong = ("A", "B") if number % 2 else ("B", "A")
         for name, accuracy in (("Ada", 0.9), ("Bob", 0.75)):
             events.append(event(verdict, name, right if draw.random() < accuracy else wrong, minute=number))
-    found = report(tmp_path, verdicts, People.of(events))
+    found = report(verdicts, People.of(events))
     for cells, true in (
         (row(found, "judge-and-person", "Ada")[3:], 0.8 * 0.9 + 0.2 * 0.1),
         (row(found, "judge-and-person", "Bob")[3:], 0.8 * 0.75 + 0.2 * 0.25),
@@ -67,7 +64,7 @@ def test_agreement_of_people_whose_agreement_is_set_is_recovered(tmp_path: Path)
 def test_scores_have_a_mean_difference(tmp_path: Path) -> None:
     verdicts = judged("score", without_gold(scored(100)))
     events = [event(verdict, "Ada", str(min(int(verdict.verdict or 0) + 1, 5))) for verdict in verdicts]
-    cells = row(report(tmp_path, verdicts, People.of(events)), "judge-and-person", "Ada")
+    cells = row(report(verdicts, People.of(events)), "judge-and-person", "Ada")
     assert cells[3].cases == 20
     assert cells[4].value > 0.5
     assert cells[5].value == pytest.approx(-0.8)
@@ -77,7 +74,7 @@ def test_one_person_undecided_pairs_and_ties(tmp_path: Path) -> None:
     verdicts = judged("pairwise", without_gold(pairs(40)), position_bias=1.5, noise=1.0, seed=2)
     undecided = sum(one.verdict is None for one in verdicts)
     assert undecided > 3
-    found = report(tmp_path, verdicts, People.of(event(one, "Ada", "tie") for one in verdicts))
+    found = report(verdicts, People.of(event(one, "Ada", "tie") for one in verdicts))
     assert row(found, "judge-and-person", "Ada")[1:3] == (40, undecided)
     assert row(found, "judge-and-person", "Ada")[3].cases == 0
     assert not any(one.name in ("people", "person-and-person") for one in found.tables)
@@ -94,11 +91,11 @@ def test_only_blind_verdicts_are_evidence_and_the_rest_is_said(tmp_path: Path) -
         event(verdicts[2], "Ada", None, minute=2),
     ]
     people = People.of(events)
-    found = report(tmp_path, verdicts, people)
+    found = report(verdicts, people)
     assert row(found, "judge-and-person", "Ada")[1] == 1
     assert any("1 verdicts of people were given after" in text for text in found.warnings)
-    assert any("records are few" in text for text in found.warnings)
-    nobody = report(tmp_path, verdicts, People.of(events[2:3]))
+    assert any("few records" in text for text in found.warnings)
+    nobody = report(verdicts, People.of(events[2:3]))
     assert any("nobody gave a verdict" in text for text in nobody.warnings)
 
 
@@ -106,9 +103,9 @@ def test_that_only_unsure_records_were_looked_at_is_said(tmp_path: Path) -> None
     verdicts = judged("verify", answers(100), accuracy=0.75, calibration=1.0, seed=1)
     by_sureness = sorted(verdicts, key=lambda one: one.confidence or 0)
     events = [event(one, "Ada", one.verdict) for one in by_sureness[:40]]
-    assert any("less sure of the records" in text for text in report(tmp_path, verdicts, People.of(events)).warnings)
+    assert any("less sure of the records" in text for text in report(verdicts, People.of(events)).warnings)
     every = [event(one, "Ada", one.verdict) for one in verdicts]
-    assert not report(tmp_path, verdicts, People.of(every)).warnings
+    assert not report(verdicts, People.of(every)).warnings
 
 
 def test_a_merged_file_has_labels_gold_and_what_is_right_by_it(tmp_path: Path) -> None:
@@ -176,7 +173,7 @@ def test_what_is_about_other_words_or_no_label_is_not_taken(tmp_path: Path) -> N
     other = event(verdicts[0], "Ada", "1", content="0" * 16)
     assert write_merged(kept, People.of([other]), tmp_path / "m.jsonl").strangers == 1
     assert lines(tmp_path / "m.jsonl") == lines(kept)
-    with pytest.raises(InputError, match='line 2: Ada said "9"'):
+    with pytest.raises(InputError, match='record s1: Ada said "9"'):
         write_merged(kept, People.of([event(verdicts[1], "Ada", "9")]), tmp_path / "bad.jsonl")
     assert not (tmp_path / "bad.jsonl").exists()
 

@@ -204,7 +204,7 @@ def test_verdicts_that_nobody_can_look_at_are_left_out_or_refused(tmp_path: Path
     work = Work(tmp_path, some)
     queue = work.begin().queue
     assert len(queue) == 3
-    assert queue.counted == (4, 1)
+    assert queue.counted == (4, 1, 3)
     work.end()
     for bad, said in (
         ([one.model_copy(update={"record": None}) for one in some], "line 1: .*--no-record"),
