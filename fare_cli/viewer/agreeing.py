@@ -11,6 +11,7 @@ from fare_cli.studies.evaluating.case import Case, judged
 
 _MOST_SCORES = 12
 _READ = "Every row is what is known to be right, every column what the judge said; on the diagonal it is right."
+_SHADES = " The darker a cell, the more of its row it holds."
 _ANOTHER = " Another step: it named one, but not the first wrong one."
 
 
@@ -20,18 +21,22 @@ def agreement_tables(cases: Sequence[Case]) -> list[Table]:
     tables = []
     if (pairs := list(_gold_and_verdict(found))) and (labels := _labels(pairs)):
         said = [*labels, *(label for label in ("no verdict", "another step") if any(label == one[1] for one in pairs))]
-        note = _READ + _ANOTHER * ("another step" in said)
-        title = "what is right, and what the judge said"
-        tables.append(_counts("agreement", title, "known to be right", labels, said, pairs, note))
+        columns = (Column("gold", "known to be right"), *(Column(f"said_{label}", f"said {label}") for label in said))
+        title, note = "what is right, and what the judge said", _READ + _ANOTHER * ("another step" in said)
+        tables.append(Table("agreement", title, columns, _counts(pairs, labels, said), note + _SHADES, shaded=True))
     orders = [(case.orders["ab"].label, case.orders["ba"].label) for case in found if len(case.orders) == 2]
     if orders:
-        labels = [f"answer {label}" for label in "AB"]
-        pairs = [(f"answer {one}", f"answer {other}") for one, other in orders]
-        note = (
-            "Every row is what the judge said when answer A was shown first, every column what it said when answer B was. On the "
-            "diagonal it said the same in both orders; elsewhere it went by the position, and no answer is preferred."
+        columns = (
+            Column("ab", "A shown first"),
+            *(Column(f"ba_{label}", f"B first: {label} is better") for label in "AB"),
         )
-        tables.append(_counts("orders", "does the judge say the same in both orders?", "A shown first", labels, labels, pairs, note))
+        rows = tuple((f"{row[0]} is better", *row[1:]) for row in _counts(orders, "AB", "AB"))
+        note = (
+            "Every row is what the judge said when answer A was shown first, every column what it said when answer B was. "
+            "On the diagonal it said the same in both orders; elsewhere it went by the position."
+        )
+        title = "does the judge say the same in both orders?"
+        tables.append(Table("orders", title, columns, rows, note + _SHADES, shaded=True))
     return tables
 
 
@@ -65,14 +70,7 @@ def _labels(pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _counts(
-    name: str, title: str, corner: str, rows: Sequence[str], columns: Sequence[str], pairs: Sequence[tuple[str, str]], note: str
-) -> Table:
+    pairs: Sequence[tuple[str, str]], rows: Sequence[str], columns: Sequence[str]
+) -> tuple[tuple[str | int, ...], ...]:
     counted = Counter(pairs)
-    return Table(
-        name,
-        title,
-        (Column("row", corner), *(Column(f"said_{label}", f"said {label}") for label in columns)),
-        tuple((row, *(counted[row, column] for column in columns)) for row in rows),
-        note + " The darker a cell, the more of its row it holds.",
-        shaded=True,
-    )
+    return tuple((row, *(counted[row, column] for column in columns)) for row in rows)

@@ -1,4 +1,4 @@
-"""The first view of the page: what was judged, what the judge said, how good it is. All figures are those of `fare eval`."""
+"""The first view of the page: what the judge said, and how good it is. Its figures are those of `fare eval`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from fare_cli.studies.evaluating.score import score_parts
 from fare_cli.studies.evaluating.step import step_parts
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
 from fare_cli.studies.evaluating.verify import verify_parts
+from fare_cli.viewer.agreeing import agreement_tables
 from fare_cli.viewer.said import NO_PREFERENCE, SAID, confidence_parts, verdict_table
 from fare_cli.viewer.terms import explained
-from fare_cli.viewer.agreeing import agreement_tables
 
 _OF_TASK = {"pairwise": pairwise_parts, "step": step_parts, "verify": verify_parts, "score": score_parts}
 #: Of what `fare eval` has, these are shown here too.
@@ -136,7 +136,7 @@ def _lead(one: VerdictSet) -> list[str]:
         share = isinstance(figure, Proportion)
         said.append(f"Measured on {known:,} records whose right label is known, {name}: {_words(figure, share)}.")
     elif all(case.gold is None for case in cases):
-        said.append("Nobody said which verdicts would be right, so how good the judge is cannot be told from this file.")
+        said.append("Nobody said which verdicts would be right, so how good the judge is cannot be told from it.")
     return said
 
 

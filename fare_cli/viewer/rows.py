@@ -88,7 +88,8 @@ class Rows(AbstractContextManager["Rows"]):
 
 #: What the list can be filtered and sorted by, and what binds a person's verdict to the record.
 _COLUMNS = (
-    "set", "id", "question", "verdict", "confidence", "expected", "gold", "correct", "consistent", "category", "state", "content",
+    "set", "id", "question", "verdict", "confidence", "expected", "gold", "correct", "consistent", "category", "state",
+    "content",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ _BINS = 20
 
 WIN_RATE = Headline(
     "win rate of answer B",
-    "the share of pairs in which answer B is preferred; a tie, and a pair that the two orders disagree on, is half a win",
+    "the share of pairs in which answer B is preferred; a tie, and a pair on which the orders disagree, is half a win",
     lambda case: case.invalid is None,
     lambda cases: mean_of([_CREDIT.get(case.verdict or "", 0.5) for case in cases]),
 )
@@ -108,8 +108,8 @@ def confidence_parts(cases: Sequence[Case]) -> list[Part]:
         points = tuple(Point(_middle(one), wrong[one]) for one in range(_BINS))
         series.append(Series("of these known to be wrong", points, "bars"))
     note = (
-        "The confidence is the probability that the judge itself gave to its verdict. Bars far to the right: it was mostly "
-        "sure. Being sure is not being right."
+        "The confidence is the probability that the judge itself gave to its verdict. Bars far to the right: it was "
+        "mostly sure. Being sure is not being right."
     )
     return [Plot("confidence-plot", "how sure the judge was", "confidence", "records", tuple(series), note=note)]
 

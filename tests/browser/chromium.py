@@ -15,7 +15,8 @@ _AXE = Path(__file__).parent / "axe-core" / "axe.min.js"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Without them Chromium asks its maker's hosts for things of its own.
 _QUIET = [
-    "--disable-background-networking", "--disable-component-update", "--disable-quic", "--disable-sync", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-quic", "--disable-sync",
+    "--no-first-run",
 ]  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from fare_cli.verdicts import Verdict
 def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) -> VerdictSet:
     """The verdicts in a file, plain or gzip, with what the manifest beside it says of judge and time.
 
-    `see` is called with each verdict while it is in memory: a set keeps no texts. Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
+    `see` is called with each verdict while it is in memory: a set keeps no texts. Raises InputError, with line and
+    field, for a file that holds anything but verdicts of one task.
     """
     digests: list[InputDigest] = []
     cases = []

@@ -16,8 +16,7 @@ class RecordList {
     new ResizeObserver(() => this.draw()).observe(this.grid);
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => {
-      const row = event.target.closest("[role=row]");
-      if (row) this.open(Number(row.dataset.position));
+      this.open(Math.floor((event.clientY - this.body.getBoundingClientRect().top) / ROW));
     });
   }
 

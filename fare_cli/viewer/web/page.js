@@ -195,7 +195,8 @@ function start() {
   recall();
   fillChoices();
   byId("reviewer").value = opinions.reviewer;
-  byId("reviewer").addEventListener("change", (event) => {
+  // At every letter: what is drawn anew when the field is left would be gone from under the click that leaves it.
+  byId("reviewer").addEventListener("input", (event) => {
     opinions.reviewer = event.target.value.trim();
     rememberLast();
     keep();

@@ -3,7 +3,7 @@
 const PRINTED_ROWS = 1000;
 const state = {
   view: "",
-  position: -1,
+  record: -1,
   blind: about.blind,
   sort: { by: "place", down: false },
   revealed: new Set(),
