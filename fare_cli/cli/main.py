@@ -18,8 +18,8 @@ from fare_cli.cli.audit import audit_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
-from fare_cli.cli.review import review_command
 from fare_cli.cli.report import report
+from fare_cli.cli.review import review_command
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 

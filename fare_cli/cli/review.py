@@ -185,7 +185,7 @@ def _serve(options: ReviewOptions) -> int:
         session = Session(queue, file, reviewer, blind=options.blind, seed=options.seed)
         if queue.counted.invalid:
             print(f"{queue.counted.invalid} records could not be judged and are left out", file=sys.stderr)
-        print(f"{reviewer}'s verdicts are kept in {reviews}", file=sys.stderr)
+        print(f"verdicts of {reviewer} are kept in {reviews}", file=sys.stderr)
         try:
             _show_page(session, verdicts, options)
         finally:

@@ -42,12 +42,12 @@ class Agreeing:
 
     def add(self, verdict: Verdict, reviewers: Iterable[str]) -> None:
         """Another verdict, people's labels in its record. Raises RecordError for one that fare does not write."""
-        case = Case.of(verdict)
-        own = {name: label for name in reviewers if (label := case.annotations.get(name)) is not None}
-        if case.invalid is None and own:
-            self.cases.append(case)
-        if case.confidence is not None:
-            (self.sure if own else self.sure_of_others).append(case.confidence)
+        annotations = (verdict.record or {}).get("annotations") or {}
+        is_reviewed = verdict.status == "ok" and any(annotations.get(name) is not None for name in reviewers)
+        if is_reviewed:
+            self.cases.append(Case.of(verdict))
+        if verdict.confidence is not None:
+            (self.sure if is_reviewed else self.sure_of_others).append(verdict.confidence)
 
     def report(self, people: People, name: str) -> Report:
         """Everybody's agreement with the judge and with each other, and the records that they differ on."""

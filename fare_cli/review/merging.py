@@ -80,10 +80,11 @@ def labelled(verdicts: Iterable[Verdict], people: People, counts: Merged) -> Ite
     that the record does not have.
     """
     met = set()
+    names = {about.record for about in people.by_record}
     for verdict in verdicts:
         counts.records += 1
         counts.gold_before += verdict.gold is not None
-        if verdict.status == "ok":
+        if verdict.status == "ok" and verdict.id in names:
             try:
                 about = Reviewed(verdict.task, verdict.id, record_of(verdict).content_id())
                 if (said := people.by_record.get(about)) is not None:

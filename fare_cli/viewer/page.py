@@ -25,8 +25,8 @@ from fare_cli.viewer.terms import GLOSSARY, TERMS
 
 #: In the order in which they are read; together they are one script with one scope.
 SCRIPTS = (
-    "elements.js", "words.js", "records.js", "differences.js", "filters.js", "list.js", "opinions.js", "judgments.js", "record.js",
-    "review.js", "table.js", "page.js",
+    "elements.js", "words.js", "records.js", "differences.js", "filters.js", "list.js", "opinions.js", "judgments.js",
+    "record.js", "review.js", "table.js", "page.js",
 )  # fmt: skip
 STYLES = ("page.css", "records.css")
 _END_OF_DATA = "<!-- data -->"
