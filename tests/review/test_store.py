@@ -22,7 +22,8 @@ from tests.simulating import answers, judged
 
 VERDICTS = judged("verify", answers(3))
 ONE = event(VERDICTS[0], "Ada", "yes", note="naïve\n\u2028 <script>")
-TWO = event(VERDICTS[1], "Ada", "no", minute=1)
+# Longer than the first: what is written over what is left of it would leave a rest.
+TWO = event(VERDICTS[1], "Ada", "no", minute=1, note="long " * 40)
 
 
 def opened(path: Path) -> list[ReviewEvent]:
