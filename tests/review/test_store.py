@@ -55,6 +55,7 @@ def test_a_torn_line_costs_itself_alone_and_the_next_one_is_whole(data: st.DataO
             file.append(ONE)
         # An event that only lacks its line end was written whole.
         assert there == ([ONE, TWO] if len(torn) >= len(TWO.to_line().encode()) else [ONE])
+        assert path.read_bytes().endswith(f"{ONE.to_line()}\n".encode())
         assert opened(path) == [*there, ONE]
 
 
