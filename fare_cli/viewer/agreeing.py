@@ -32,8 +32,8 @@ def agreement_tables(cases: Sequence[Case]) -> list[Table]:
         )
         rows = tuple((f"{row[0]} is better", *row[1:]) for row in _counts(orders, "AB", "AB"))
         note = (
-            "Every row is what the judge said when answer A was shown first, every column what it said when answer B was. "
-            "On the diagonal it said the same in both orders; elsewhere it went by the position."
+            "Every row is what the judge said when answer A was shown first, every column what it said when answer B "
+            "was. On the diagonal it said the same in both orders; elsewhere it went by the position."
         )
         title = "does the judge say the same in both orders?"
         tables.append(Table("orders", title, columns, rows, note + _SHADES, shaded=True))

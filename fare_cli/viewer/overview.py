@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fare_cli.meta.agreement import Proportion
@@ -12,7 +12,7 @@ from fare_cli.report.model import Bar, Forest, Table
 from fare_cli.report.words import number_in_words
 from fare_cli.studies.evaluate import names_of, warnings_of, within
 from fare_cli.studies.evaluating.case import Case, judged
-from fare_cli.studies.evaluating.certainty import certainty_parts
+from fare_cli.studies.evaluating.certainty import calibration_parts
 from fare_cli.studies.evaluating.counting import record_parts
 from fare_cli.studies.evaluating.headline import Headline, measure
 from fare_cli.studies.evaluating.pairwise import pairwise_parts
@@ -47,15 +47,17 @@ def overview(sets: Sequence[VerdictSet]) -> Overview:
     """The overview of one or several sets of verdicts, each with its own parts."""
     names = names_of(sets)
     single = len(sets) == 1
-    lead, parts, warnings = [], [], []
+    lead: list[tuple[str, tuple[str, ...]]] = []
+    parts: list[Part] = []
+    warnings: list[str] = []
     for one, name in zip(sets, names, strict=True):
         chance = one.chance()
         said = warnings_of(one, chance)
         if one.weights is None:
             said.append("there is no manifest beside the file: whether all records were judged is not known")
         lead.append((name, tuple(_lead(one))))
-        parts += [part if single else within(name, part) for part in _parts(one)]
-        warnings += said if single else [f"{name}: {text}" for text in said]
+        parts += [replace(part, title=_capital(part.title)) if single else within(name, part) for part in _parts(one)]
+        warnings += map(_capital, said) if single else [f"{name}: {text}" for text in said]
     return Overview(
         f"Verdicts on {', '.join(names)}",
         tuple(lead),
@@ -77,7 +79,7 @@ def _parts(one: VerdictSet) -> list[Part]:
         measures = [part for part in _OF_TASK[one.task](cases) if isinstance(part, Table)]
         parts += [explained(part) for part in measures if part.columns[0].name == "measure" and part.rows]
     parts += agreement_tables(cases)
-    parts += [part for part in certainty_parts(cases) if part.name in _PLOTS]
+    parts += [part for part in calibration_parts(cases) if part.name in _PLOTS]
     parts += [explained(part) for part in people_parts(cases) if isinstance(part, Table) and part.name == "people"]
     return [*parts, *(explained(part) for part in record_parts(cases) if isinstance(part, Table))]
 
@@ -95,7 +97,7 @@ def _by_category(headline: Headline, cases: Sequence[Case], line: float | None) 
     bars = tuple(bar for name, figure in figures if (bar := _bar(name, figure)) is not None)
     if not bars:
         return []
-    note = f"{headline.rule[:1].upper()}{headline.rule[1:]}. The line through a point is its 95% interval."
+    note = f"{_capital(headline.rule)}. The line through a point is its 95% interval."
     if len(by_category) > _MOST_CATEGORIES:
         note += f" The {_MOST_CATEGORIES} categories with the most records, of {len(by_category)}."
     title = headline.name + (", by category" if len(bars) > 1 else "")
@@ -129,7 +131,7 @@ def _lead(one: VerdictSet) -> list[str]:
         said.append(f"{len(cases) - len(found):,} more could not be judged.")
     headline = SAID[one.task]
     if (figure := measure(headline, cases)) is not None:
-        said.append(f"{headline.name[:1].upper()}{headline.name[1:]}: {_words(figure, one.task != 'score')}.")
+        said.append(f"{_capital(headline.name)}: {_words(figure, one.task != 'score')}.")
     if (figure := measure(one.protocol.headline, cases)) is not None:
         known = sum(one.protocol.headline.counts(case) for case in cases)
         name = one.protocol.headline.name
@@ -138,6 +140,10 @@ def _lead(one: VerdictSet) -> list[str]:
     elif all(case.gold is None for case in cases):
         said.append("Nobody said which verdicts would be right, so how good the judge is cannot be told from it.")
     return said
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _words(figure: Proportion | Estimate, share: bool) -> str:

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 
 from fare_cli.report.model import Table
+from fare_cli.run.reader import InputPlan
+from fare_cli.studies.evaluating.headline import HEADLINES
 from fare_cli.studies.evaluating.kept import read_kept
+from fare_cli.studies.evaluating.running import Keeping, judge_source
+from fare_cli.studies.evaluating.sources import Source
+from fare_cli.studies.evaluating.verdict_set import Protocol
 from fare_cli.viewer.overview import overview
 from fare_cli.viewer.page import write_page
 from tests.cli.conftest import Fare, fare
+from tests.simulating import judge
 from tests.viewer.verdict_files import (
     HOSTILE,
     TASKS,
@@ -108,16 +114,16 @@ def test_the_overview_has_a_plot_of_each_kind(tmp_path: Path) -> None:
 
 
 def test_counts_of_the_agreement_table_are_those_of_the_file(tmp_path: Path) -> None:
-    verdicts = verdicts_of("pairwise")
-    shown = overview([read_kept(write_verdicts(tmp_path / "v.jsonl", verdicts))])
+    right = [one for one in verdicts_of("pairwise") if one.correct]
+    of_a = [one for one in right if one.gold == "A"][:7]
+    of_b = [one for one in right if one.gold == "B"][:5]
+    said = ["B", "B", None, *["A"] * 4, "A", *["B"] * 4]
+    changed = [one.model_copy(update={"verdict": label}) for one, label in zip([*of_a, *of_b], said, strict=True)]
+    shown = overview([read_kept(write_verdicts(tmp_path / "v.jsonl", changed))])
     (table,) = (part for part in shown.parts if part.name == "agreement")
     assert isinstance(table, Table)
-    counted = {row[0]: row[1:] for row in table.rows}
-    for gold in "AB":
-        said = [one.verdict for one in verdicts if one.gold == gold]
-        assert counted[gold] == tuple(
-            said.count(label) for label in ("A", "B", *([None] if any(v.verdict is None for v in verdicts) else []))
-        )
+    assert [column.heading for column in table.columns[1:]] == ["said A", "said B", "said no verdict"]
+    assert table.rows == (("A", 4, 2, 1), ("B", 1, 4, 0))
 
 
 def test_verdicts_without_records_and_without_gold_are_said_to_be_so(tmp_path: Path) -> None:
@@ -139,6 +145,15 @@ def test_several_files_are_one_page(tmp_path: Path, fare: Fare) -> None:
     about, *_, index = data_of((tmp_path / "all.html").read_text(encoding="utf-8"))
     assert [one["task"] for one in about["sets"]] == list(TASKS)
     assert len(index["columns"]["set"]) == 129
+
+
+def test_an_incomplete_run_is_said_to_be_one(tmp_path: Path) -> None:
+    plan = InputPlan("pairwise", (), records=tuple(TASKS["pairwise"]))
+    cut = Source("records", plan, Protocol(HEADLINES["pairwise"]), limit=5)
+    judge_source(judge(), cut, keeping=Keeping(tmp_path))
+    written = write_page([tmp_path / "records.pairwise.replay.jsonl"], tmp_path / "page.html")
+    assert "The verdicts are not those of all records: the run was ended by limit" in written.warnings
+    assert "ended by limit" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_only_invalid_records_make_a_page_too(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the page of `fare report` does in a real browser: for eyes, keyboards and screen readers, and without a network."""
+"""What the page of `fare report` does in a real browser: for eyes, keys and screen readers, and without a network."""
 
 from __future__ import annotations
 
@@ -195,9 +195,7 @@ def test_very_different_and_very_long_answers_cost_little(opened: OpenPage) -> N
 def test_steps_show_the_first_wrong_one(opened: OpenPage, pages: dict[str, Path]) -> None:
     page = opened("mixed", "#records")
     page.select_option("#set", "1")
-    wrong = page.evaluate(
-        "JSON.parse(document.getElementById('index').textContent).columns.verdict.findIndex((v, i) => i >= 42 && v === '1')"
-    )
+    wrong = page.evaluate("JSON.parse(document.getElementById('index').textContent).columns.verdict.indexOf('1', 42)")
     page.evaluate(f"location.hash = 'record-{wrong + 1}'")
     page.wait_for_selector(".steps li")
     assert "first wrong step, says the judge" in page.locator(".steps li").nth(1).inner_text()

@@ -1,6 +1,8 @@
 // Which records are in the list, and in which order.
 
-const SLICE_MS = 12;
+// A search works so long before the page may do something else, and shows what it has found so often.
+const SLICE_MS = 25;
+const SHOWN_EVERY_MS = 300;
 
 /** What each choice of "result" keeps. */
 const RESULTS = {
@@ -84,6 +86,7 @@ async function search(records, wanted, blind, isStale, found) {
   const wantedRecords = new Set(records);
   const matches = new Set();
   let since = performance.now();
+  let shown = since;
   for (let chunk = 0; chunk < starts.length; chunk++) {
     if (chunks[chunk].textContent.toLowerCase().includes(escaped)) {
       verdictsOf(chunk).forEach((verdict, at) => {
@@ -93,7 +96,10 @@ async function search(records, wanted, blind, isStale, found) {
       });
     }
     if (performance.now() - since > SLICE_MS) {
-      found(matches, false);
+      if (performance.now() - shown > SHOWN_EVERY_MS) {
+        found(matches, false);
+        shown = performance.now();
+      }
       await new Promise((resume) => setTimeout(resume));
       if (isStale()) return;
       since = performance.now();

@@ -50,31 +50,32 @@ class RecordList {
     const missing = [];
     for (let position = first; position < last; position++) if (!there.has(position)) missing.push(this.row(position));
     this.body.append(...missing);
-    this.mark();
+    const current = byId(`row-${this.at}`);
+    if (current) this.grid.setAttribute("aria-activedescendant", current.id);
+    else this.grid.removeAttribute("aria-activedescendant");
   }
 
   row(position) {
     const made = el(
       "div",
-      { role: "row", id: `row-${position}`, "data-position": position, "aria-rowindex": position + 2 },
+      {
+        role: "row",
+        id: `row-${position}`,
+        "data-position": position,
+        "aria-rowindex": position + 2,
+        "aria-selected": String(position === this.at),
+      },
       this.cells(this.records[position]),
     );
     made.style.top = `${position * ROW}px`;
     return made;
   }
 
-  mark() {
-    for (const row of this.body.children) {
-      row.setAttribute("aria-selected", String(Number(row.dataset.position) === this.at));
-    }
-    const current = byId(`row-${this.at}`);
-    if (current) this.grid.setAttribute("aria-activedescendant", current.id);
-    else this.grid.removeAttribute("aria-activedescendant");
-  }
-
   /** Makes a row the current one and brings it into sight. */
   go(position) {
+    byId(`row-${this.at}`)?.setAttribute("aria-selected", "false");
     this.at = Math.max(0, Math.min(this.records.length - 1, position));
+    byId(`row-${this.at}`)?.setAttribute("aria-selected", "true");
     const top = this.at * ROW;
     if (top < this.grid.scrollTop) this.grid.scrollTop = top;
     else if (top + ROW > this.grid.scrollTop + this.sight()) this.grid.scrollTop = top + ROW - this.sight();

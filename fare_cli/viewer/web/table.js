@@ -187,7 +187,7 @@ function printList() {
     el(
       "tr",
       {},
-      shownColumns().map((column) => el("td", {}, column.cell(record))),
+      shownColumns().map((column) => el("td", { class: `c-${column.name}` }, column.cell(record))),
     ),
   );
   const left = list.records.length - shown.length;
