@@ -168,6 +168,15 @@ class JudgeOptions:
         Path | None,
         _option(_JUDGING, "--prompts", metavar="DIR", default="fare's own", help="Judge with the prompts in DIR."),
     ]
+    calibration: Annotated[
+        Path | None,
+        _option(
+            _JUDGING,
+            "--calibration",
+            metavar="FILE",
+            help="Give calibrated probabilities, by a file that fare eval --calibrate wrote for this judge.",
+        ),
+    ]
 
     model: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -100,9 +101,21 @@ def read_events(path: Path) -> Iterator[ReviewEvent]:
             if first["type"] == "json_invalid" and line.data is not None and line.size == len(line.data):
                 return
             field = ".".join(map(str, first["loc"]))
+            said = first["msg"].removeprefix("Value error, ")
             raise InputError(
-                f"{path}, line {line.number}: {f'`{field}`: ' if field else ''}{first['msg']}", _NO_REVIEW
+                f"{path}, line {line.number}: {f'`{field}`: ' if field else ''}{said}", _NO_REVIEW
             ) from None
+
+
+def is_review_file(path: Path) -> bool:
+    """Whether the first line of a file is an event, of whatever version. Raises InputError for an unreadable file."""
+    check_inputs([str(path)])
+    first = next((line.data for line in read_lines([str(path)], []) if line.data is None or line.data.strip()), None)
+    try:
+        values = json.loads(first or b"")
+    except ValueError:
+        return False
+    return isinstance(values, dict) and "review" in values
 
 
 def standing(events: Iterable[ReviewEvent], *, blind: bool = False) -> dict[tuple[str, Reviewed], ReviewEvent]:

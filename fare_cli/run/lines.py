@@ -21,7 +21,7 @@ from fare_cli.run.ids import CompactTable
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 PARQUET_MAGIC = b"PAR1"
 _FOREIGN_STARTS = {
@@ -147,7 +147,7 @@ def is_plain_file(name: str) -> bool:
     if is_pipe(name):
         return False
     with Path(name).open("rb") as file:
-        return file.read(2) != _GZIP_MAGIC
+        return file.read(2) != GZIP_MAGIC
 
 
 def count_lines(inputs: Sequence[str]) -> int | None:
@@ -206,7 +206,7 @@ def open_unpacked(name: str, digest: InputDigest) -> Iterator[tuple[Unpacked, by
         start = hashed.start(8)
         buffered = stack.enter_context(io.BufferedReader(hashed, _CHUNK_BYTES))
         opened: Unpacked = buffered
-        if start.startswith(_GZIP_MAGIC):
+        if start.startswith(GZIP_MAGIC):
             unpacking = stack.enter_context(gzip.GzipFile(fileobj=buffered))
             # Unbuffered above: a buffer that fills itself would lose what comes before a damage.
             opened = unpacking

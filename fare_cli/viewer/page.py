@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +18,15 @@ from fare_cli.run.manifest import fare_version
 from fare_cli.studies.evaluate import names_of
 from fare_cli.studies.evaluating.kept import read_kept
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
+from fare_cli.viewer.assets import policy, source
 from fare_cli.viewer.overview import Overview, overview
 from fare_cli.viewer.rows import Rows, embedded
 from fare_cli.viewer.terms import GLOSSARY, TERMS
 
 #: In the order in which they are read; together they are one script with one scope.
 SCRIPTS = (
-    "elements.js", "records.js", "differences.js", "filters.js", "list.js", "opinions.js", "judgments.js", "record.js",
-    "review.js", "table.js", "page.js",
+    "elements.js", "words.js", "records.js", "differences.js", "filters.js", "list.js", "opinions.js", "judgments.js",
+    "record.js", "review.js", "table.js", "page.js",
 )  # fmt: skip
 STYLES = ("page.css", "records.css")
 _END_OF_DATA = "<!-- data -->"
@@ -60,7 +59,7 @@ def write_page(verdicts: Sequence[Path], output: Path, *, blind: bool = False) -
 
 def _lines(sets: Sequence[VerdictSet], shown: Overview, rows: Rows, blind: bool) -> Iterator[str]:
     """The file, in pieces that end with a line end."""
-    script, style = ("\n".join(map(_source, names)) for names in (SCRIPTS, STYLES))
+    script, style = ("\n".join(map(source, names)) for names in (SCRIPTS, STYLES))
     names, index = names_of(sets), rows.index()
     about = {
         "sets": [{"name": name, "task": one.task, "judge": one.judge} for name, one in zip(names, sets, strict=True)],
@@ -68,7 +67,7 @@ def _lines(sets: Sequence[VerdictSet], shown: Overview, rows: Rows, blind: bool)
         "key": hashlib.sha256(index.encode()).hexdigest()[:16],
     }
     text = _template().render(
-        policy=_policy(script, style),
+        policy=policy(script, style),
         style=Markup(style),
         script=Markup(script),
         overview=shown,
@@ -87,24 +86,9 @@ def _lines(sets: Sequence[VerdictSet], shown: Overview, rows: Rows, blind: bool)
     yield after
 
 
-def _source(name: str) -> str:
-    return resources.files("fare_cli.viewer").joinpath("web", name).read_text(encoding="utf-8")
-
-
 def _template() -> Template:
     environment = Environment(
-        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["fact"] = fact_in_words
     return environment.get_template("page.html.jinja")
-
-
-def _policy(script: str, style: str) -> str:
-    """A content security policy: this very script and style and nothing else, no connection, no frame, no form."""
-    return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -12,10 +12,8 @@ from typing import Any, Literal, NamedTuple
 from fare_cli import records
 from fare_cli.errors import RecordError
 from fare_cli.records import Record, TaskName
-from fare_cli.verdicts import Judgement, Source, Usage, Verdict
+from fare_cli.verdicts import SMALLEST, Judgement, Source, Usage, Verdict
 
-# Kept probabilities have 6 digits: what was rounded to 0 was below half of the last.
-_SMALLEST = 5e-7
 _DIGITS = 6
 _LABELS = {"pairwise": frozenset({"A", "B", "tie"}), "verify": frozenset({"yes", "no"})}
 
@@ -67,6 +65,20 @@ class Case:
     def is_undecided(self) -> bool:
         """Whether the judge gave no verdict, though there is one verdict to give."""
         return self.invalid is None and self.verdict is None and self.rule != "mean_of_criteria"
+
+    @property
+    def said(self) -> str | float | None:
+        """What the judge said, as people's labels are given; with several criteria its expected score."""
+        if self.verdict is None:
+            return self.expected_score
+        return self.verdict if self.task in ("pairwise", "verify") else int(self.verdict)
+
+    @property
+    def gold_label(self) -> str | None:
+        """Gold as a verdict would name it; None where there is none, or no whole score."""
+        if self.gold is None or isinstance(self.gold, str):
+            return self.gold
+        return str(int(self.gold)) if float(self.gold).is_integer() else None
 
     @classmethod
     def of(cls, verdict: Verdict) -> Case:
@@ -207,7 +219,7 @@ def _orders(judgments: Sequence[Judgement]) -> dict[str, OrderSaid]:
         shares = [_shares(one.probabilities, "judgments.probabilities") for one in votes]
         # What the model calls A is the answer shown first.
         first, second = (math.fsum(one.get(label, 0.0) for one in shares) / len(shares) for label in ("A", "B"))
-        odds = math.log(max(first, _SMALLEST)) - math.log(max(second, _SMALLEST))
+        odds = math.log(max(first, SMALLEST)) - math.log(max(second, SMALLEST))
         label = votes[0].means if len(votes) == 1 else (shown_first if first >= second else shown_second)
         if label not in ("A", "B"):
             raise RecordError("bad_value", f"{label!r} is no answer of a pair", "judgments.means")

@@ -52,9 +52,11 @@ def _scored(cases: Sequence[Case]) -> list[Case]:
 
 
 def _calibration(found: Calibration, wide: Calibration, scored: Sequence[Case]) -> list[Part]:
-    labelled = [case for case in scored if case.probabilities and case.gold is not None]
+    labelled = [case for case in scored if case.probabilities and case.gold_label is not None]
     proper = score_probabilities(
-        [case.probabilities or {} for case in labelled], [_label(case) for case in labelled], clusters_of(labelled)
+        [case.probabilities or {} for case in labelled],
+        [case.gold_label or "" for case in labelled],
+        clusters_of(labelled),
     )
     chance, is_score = found.ece_if_calibrated, scored[0].task == "score"
     bins = tuple((f"{one.low:.3f} to {one.high:.3f}", one.mean_confidence, one.accuracy) for one in found.bins)
@@ -132,8 +134,3 @@ def _coverage(curve: Coverage, given: int) -> list[Part]:
             note=note,
         ),
     ]
-
-
-def _label(case: Case) -> str:
-    """Gold as a verdict would name it."""
-    return case.gold if isinstance(case.gold, str) else str(int(case.gold or 0))

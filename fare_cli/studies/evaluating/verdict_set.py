@@ -29,8 +29,8 @@ class Protocol:
 class VerdictSet:
     """Verdicts of one judge on one set of records, in order.
 
-    `judge` is its name for people, `weights` what tells models apart (None where nobody knows). `facts` say what was
-    judged and how; `timing` is None where that is not known.
+    `judge` is its name for people, `identity` all that makes it this judge, as manifests have it (empty where nobody
+    knows). `facts` say what was judged and how; `timing` is None where that is not known.
     """
 
     name: str
@@ -38,7 +38,7 @@ class VerdictSet:
     cases: tuple[Case, ...]
     protocol: Protocol
     judge: str = ""
-    weights: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     timing: Timing | None = None
     warnings: tuple[str, ...] = ()
@@ -53,6 +53,11 @@ class VerdictSet:
             raise ValueError(f"verdicts of one task are measured together, not of {len(tasks)}")
         task = cases[0].task
         return cls(name, task, cases, Protocol(HEADLINES[task]))
+
+    @property
+    def weights(self) -> str | None:
+        """What tells models apart; None where that is not known."""
+        return self.identity.get("weights")
 
     def chance(self) -> str | None:
         """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell."""

@@ -1,12 +1,12 @@
 // What the judge said of a record: its verdict in a sentence, its probabilities, and every text that it wrote.
 
 /** The verdict in plain sentences. */
-function sentences(record, verdict) {
+function sentences(verdict) {
   const said = [];
   if (verdict.status === "invalid")
     return [`This record could not be judged: ${verdict.error?.message ?? "no reason is given"}.`];
   const sure = verdict.confidence === null ? "" : ` It is ${percent(verdict.confidence)} sure.`;
-  if (columns.state[record] === "undecided")
+  if (verdict.verdict === null && verdict.rule !== "mean_of_criteria")
     said.push("The judge gives no verdict: it contradicted itself when the answers changed places.");
   else if (verdict.task === "pairwise")
     said.push(
@@ -66,7 +66,7 @@ function bar(share) {
 }
 
 /** Everything the judge said of a record, in the order of reading. */
-function judgmentView(record, verdict) {
+function judgmentView(verdict) {
   const own = verdict.judgments;
   return el(
     "section",
@@ -75,7 +75,7 @@ function judgmentView(record, verdict) {
     el(
       "p",
       { class: `outcome ${verdict.correct === null ? "" : verdict.correct ? "right" : "wrong"}` },
-      sentences(record, verdict).join(" "),
+      sentences(verdict).join(" "),
     ),
     verdict.probabilities
       ? [el("h3", {}, "How it divided its belief"), ...probabilities(verdict.task, verdict.probabilities)]

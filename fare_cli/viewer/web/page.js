@@ -49,7 +49,7 @@ function redrawRecord() {
     ...(hides
       ? []
       : [
-          judgmentView(record, verdict),
+          judgmentView(verdict),
           fold(
             "All fields, as they stand in the file",
             false,
@@ -152,7 +152,7 @@ function route() {
 }
 
 function keyPressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input:not([type="checkbox"]), textarea, select')) {
     if (event.key === "Escape") event.target.blur();
     return;
   }

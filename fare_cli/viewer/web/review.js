@@ -41,23 +41,24 @@ const QUESTIONS = {
   score: "Which score does the answer deserve?",
 };
 
-/** The panel; `changed` is called after every verdict, and `reveal` where the judge's may be looked at. */
-function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, reveal }) {
+/** The panel; `changed` is called after every verdict that was kept, and `reveal` where the judge's may be looked at.
+ * `think` may take its time, and throw where nothing was kept: `attempt` runs what a person's hand began. */
+function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, reveal, attempt = (work) => work() }) {
   const opinion = opinionOn(record);
   const choices = choicesFor(verdict, order, hidesJudge);
-  const decide = (label) => {
+  const decide = async (label) => {
     if (!hasName()) return;
     const own = opinionOn(record);
-    think(record, { verdict: own?.verdict === label ? null : label, note: note.value }, { blind, order });
+    await think(record, { verdict: own?.verdict === label ? null : label, note: note.value }, { blind, order });
     say(own?.verdict === label ? "Taken back." : `Your verdict: ${choices.find((one) => one.label === label).words}.`);
     changed();
   };
-  const note = el("textarea", { id: "note", rows: 3, maxlength: 20000, onchange: () => keepNote() });
+  const note = el("textarea", { id: "note", rows: 3, maxlength: 20000, onchange: () => attempt(keepNote) });
   note.value = opinion?.note ?? "";
-  const keepNote = () => {
+  const keepNote = async () => {
     const own = opinionOn(record);
     if (note.value === (own?.note ?? "") || !hasName()) return;
-    think(record, { verdict: own?.verdict ?? null, note: note.value }, { blind, order });
+    await think(record, { verdict: own?.verdict ?? null, note: note.value }, { blind, order });
     say("The note is kept.");
     showOpinions();
   };
@@ -75,7 +76,7 @@ function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, revea
             type: "button",
             "data-label": label,
             "aria-pressed": String(opinion?.verdict === label),
-            onclick: () => decide(label),
+            onclick: () => attempt(() => decide(label)),
           },
           shown,
           key === null ? null : el("kbd", {}, key),
@@ -96,7 +97,7 @@ function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, revea
   return {
     panel,
     keepNote,
-    decide: (key) => choices.filter((one) => one.key === key).forEach((one) => decide(one.label)),
+    decide: (key) => choices.filter((one) => one.key === key).forEach((one) => attempt(() => decide(one.label))),
   };
 }
 
