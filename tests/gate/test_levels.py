@@ -207,6 +207,13 @@ def test_a_file_that_was_changed_or_cut_is_never_a_pass(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(InvalidRecordsError, match="not what its run wrote"):
         read(path, records=39)
+    path.write_text("".join(whole)[:-40])
+    with pytest.raises(InvalidRecordsError, match="not what its run wrote"):
+        read(path)
+    path.write_text("".join(whole).replace('"yes"', '"no" ', 1))
+    with pytest.raises(InvalidRecordsError, match="sha256"):
+        read(path)
+    path.write_text("".join(whole[:-1]))
     path.with_name("whole.jsonl.manifest.json").unlink()
     with pytest.raises(InvalidRecordsError, match="has no manifest"):
         read(path)
