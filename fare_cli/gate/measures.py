@@ -205,7 +205,7 @@ def read_drop(text: str, measures: Sequence[Measure]) -> float:
     """How much worse a run may be than its baseline: a share, or points where the measure is a score."""
     hint = "for example --max-drop 2%, or 0.1 points of a score"
     if all(measure.is_share for measure in measures):
-        return read_share(text, "--max-drop", hint)
+        return read_share(text, "--max-drop", hint, or_none=True)
     try:
         found = float(text)
     except ValueError:
