@@ -239,9 +239,12 @@ def _show_fault(error: FareError, options: GateOptions) -> None:
     """Says where people look for the outcome that there is none: no file there could be read as a pass."""
     from fare_cli.gate.github import fault_annotation
     from fare_cli.gate.junit import junit_fault
+    from fare_cli.gate.markdown import markdown_fault
     from fare_cli.run.files import write_whole
 
     if options.junit is not None:
         write_whole(options.junit, junit_fault(error), "JUnit XML")
+    if options.markdown is not None:
+        write_whole(options.markdown, markdown_fault(error), "summary")
     if options.github:
         print(fault_annotation(error), flush=True)

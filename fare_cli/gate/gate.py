@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from fare_cli.errors import ExitCode, UsageError
@@ -116,7 +116,7 @@ def gate(run: GatedRun, plan: GatePlan) -> GateResult:
         )
     paired = pair_up(plan.baseline, run, max_invalid=plan.max_invalid)
     compared, noise_words = _compared(plan, plan.baseline, paired, run)
-    checks = [*(one.check for one in compared), *_levels_with(plan.baseline, run, plan)]
+    checks = [*(one.check for one in compared), *_levels_with(plan.baseline, run, paired, plan)]
     warnings += [*noise_words, *_pairing_warnings(paired, compared)]
     by_id = {one.after.id: one for comparison in reversed(compared) for one in comparison.records}
     changed = sorted(by_id.values(), key=lambda one: one.better)
@@ -158,12 +158,21 @@ def _levels(run: GatedRun, plan: GatePlan) -> list[Check]:
     return [check_level(limit, run.cases, confidence=plan.confidence) for limit in plan.limits]
 
 
-def _levels_with(baseline: GatedRun, run: GatedRun, plan: GatePlan) -> list[Check]:
-    """The limits; one that is broken, or undecided, on the baseline as well is no doing of the change."""
+# From the best to the worst.
+_RANKED = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.GATE)
+
+
+def _levels_with(baseline: GatedRun, run: GatedRun, paired: Paired, plan: GatePlan) -> list[Check]:
+    """The limits; one that was kept no better on the baseline is no doing of the change. What the judge was shown twice
+    as it is counts as the baseline has it."""
+    known = {pair.after.id: pair.before for pair in paired.pairs if not pair.changed}
+    as_changed = replace(
+        run, cases=tuple(known.get(case.id, case) if case.invalid is None else case for case in run.cases)
+    )
     checks = []
-    for before, after in zip(_levels(baseline, plan), _levels(run, plan), strict=True):
-        if after.outcome is before.outcome and after.outcome is not ExitCode.OK:
-            as_before = f"{after.records}; {after.decided} on the baseline, too ({before.shown})"
+    for before, after in zip(_levels(baseline, plan), _levels(as_changed, plan), strict=True):
+        if after.outcome is not ExitCode.OK and _RANKED.index(after.outcome) <= _RANKED.index(before.outcome):
+            as_before = f"{after.records}; {after.decided} now, {before.decided} on the baseline ({before.shown})"
             after = after._replace(outcome=ExitCode.OK, records=as_before)
         checks.append(after)
     return checks
@@ -190,10 +199,13 @@ def _noise(plan: GatePlan, baseline: GatedRun, paired: Paired, measure: Measure)
         scale = scale_of(measure, judged(baseline.cases))
         return noise_from(plan.noise, measure, scale, baseline, max_invalid=plan.max_invalid), []
     found = repeats_noise(measure, paired.pairs)
-    if found is None:
+    if found is None or not found.flip_rate:
+        if not any(pair.changed for pair in paired.pairs):
+            return Noise(0.0), []
+        # A judge that draws nothing at random never flips on the same words, and may on others.
         return Noise(0.0), [
-            "how often this judge changes its verdict by itself is not known: --noise takes it from fare audit, or "
-            "from the baseline judged once more"
+            "how often this judge changes its verdict on other words that mean the same is not known, and counts as "
+            "never: --noise takes it from fare audit"
         ]
     return found, []
 

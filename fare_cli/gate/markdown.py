@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fare_cli.errors import visible
+from fare_cli.errors import FareError, visible
 from fare_cli.gate.gate import GateResult, place_of
 from fare_cli.report.text import fact_in_words
 
@@ -32,6 +32,13 @@ def markdown(result: GateResult, *, most_bytes: int = MOST_BYTES) -> str:
             break
         taken += 1
     return head + _table(result, rows[:taken], len(rows)) + tail
+
+
+def markdown_fault(error: FareError) -> str:
+    """What stands there instead where the verdicts could not be gated at all."""
+    return "\n".join(
+        ["### fare gate: no outcome", "", *(f"- {code(text)}" for text in (error.message, error.hint) if text), ""]
+    )
 
 
 def code(text: str) -> str:

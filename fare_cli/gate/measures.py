@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from fare_cli.errors import ExitCode, InputError, UsageError
 from fare_cli.meta.agreement import CONFIDENCE, Interval
-from fare_cli.meta.bootstrap import Estimate, mean
-from fare_cli.meta.clusters import Clusters, clustered_interval
+from fare_cli.meta.bootstrap import Estimate, mean, mean_share
+from fare_cli.meta.clusters import Clusters
 from fare_cli.report.words import range_in_words
 from fare_cli.studies.evaluating.case import Case
 from fare_cli.studies.evaluating.values import finds_fault, held_right, wins
@@ -158,11 +158,11 @@ def mean_on_scale(
         return None
     shares = [scale.share(value) for value in values]
     found = None if is_share else mean(shares, clusters, confidence=confidence)
-    interval = None if found is None else found.interval
-    if interval is None:
-        interval = clustered_interval(shares, clusters, confidence=confidence)
-    value = scale.value(sum(shares) / len(shares))
-    return Estimate(value, Interval(scale.value(interval.low), scale.value(interval.high)))
+    if found is None or found.interval is None:
+        found = mean_share(shares, clusters, confidence=confidence)
+    assert found is not None
+    assert found.interval is not None
+    return Estimate(scale.value(found.value), Interval(*map(scale.value, found.interval)))
 
 
 def worst_cases(measure: Measure, cases: Iterable[Case]) -> list[Case]:
@@ -205,7 +205,7 @@ def read_drop(text: str, measures: Sequence[Measure]) -> float:
     """How much worse a run may be than its baseline: a share, or points where the measure is a score."""
     hint = "for example --max-drop 2%, or 0.1 points of a score"
     if all(measure.is_share for measure in measures):
-        return read_share(text, "--max-drop", hint)
+        return read_share(text, "--max-drop", hint, or_none=True)
     try:
         found = float(text)
     except ValueError:

@@ -26,7 +26,7 @@ def noise_from(given: str, measure: Measure, scale: Scale, baseline: GatedRun, *
     """
     size = 1.0 / (scale.high - scale.low)
     if not Path(given).exists():
-        return Noise(read_share(given, "--noise", _HINT), size)
+        return Noise(read_share(given, "--noise", _HINT, or_none=True), size)
     if Path(given).suffix == ".json":
         return Noise(_audited(Path(given), baseline), size)
     again = read_run(given, records=None, max_invalid=max_invalid)

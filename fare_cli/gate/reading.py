@@ -55,12 +55,13 @@ def read_run(name: str, *, records: int | None, max_invalid: float) -> GatedRun:
             f"{name} is a pipe: whether all verdicts came through it cannot be told",
             "say how many there must be with --records N, or give the file that fare judge -o writes",
         )
+    manifest = None if is_pipe(name) else read_manifest(path)
+    _check_length(path, manifest)
     digests: list[InputDigest] = []
     try:
         cases = tuple(case_of(line, verdict) for line, verdict in kept_verdicts(path, digests))
     except NoVerdicts as error:
         raise InvalidRecordsError(error.message, "the judge has ended before its first verdict") from None
-    manifest = None if is_pipe(name) else read_manifest(path)
     _check_whole(path, manifest, len(cases), records, digests[0])
     if (problem := too_many_invalid(name, cases, max_invalid)) is not None:
         raise problem
@@ -83,12 +84,21 @@ def _order(manifest: Manifest | None) -> Order | None:
     return Order(manifest.gate.largest_cluster, manifest.complete or manifest.reason == "gate")
 
 
+def _check_length(path: Path, manifest: Manifest | None) -> None:
+    """Before any line is read: the last one of a file that was cut is no JSON, and its fault is that it was cut."""
+    if manifest is not None and path.is_file() and path.stat().st_size != manifest.output.bytes:
+        raise _not_as_written(path, f"it has {path.stat().st_size} bytes and not the {manifest.output.bytes}")
+
+
+def _not_as_written(path: Path, reason: str) -> InvalidRecordsError:
+    return InvalidRecordsError(
+        f"{path} is not what its run wrote: {reason} of {manifest_path(path).name}", "run fare judge again"
+    )
+
+
 def _check_whole(path: Path, manifest: Manifest | None, found: int, records: int | None, digest: InputDigest) -> None:
     if manifest is not None and manifest.output.sha256 != digest.sha256:
-        raise InvalidRecordsError(
-            f"{path} is not what its run wrote: its sha256 is not that of {manifest_path(path).name}",
-            "run fare judge again",
-        )
+        raise _not_as_written(path, "its sha256 is not that")
     if records is not None:
         if found != records:
             raise InvalidRecordsError(

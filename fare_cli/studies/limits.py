@@ -47,15 +47,15 @@ def read_limit(text: str, measures: Collection[str], example: str) -> Limit:
     return Limit(measure, read_share(value, f"--fail-on {text!r}", hint))
 
 
-def read_share(text: str, option: str, hint: str) -> float:
-    """A share or a percentage, above 0 and below 1. Raises UsageError that names the option."""
+def read_share(text: str, option: str, hint: str, *, or_none: bool = False) -> float:
+    """A share or a percentage, above 0 (`or_none`: or 0) and below 1. Raises UsageError that names the option."""
     number, percent, rest = text.strip().partition("%")
     try:
         share = float(number + rest) / (100 if percent else 1)
     except ValueError:
         raise UsageError(f"{option}: {text!r} is no number", hint) from None
     # A bare 2 could mean two verdicts as well as 200 percent.
-    if not 0 < share < 1:
+    if not (0 < share < 1 or (or_none and share == 0)):
         raise UsageError(f"{option}: a number between 0 and 1, or a percentage, is wanted", hint)
     return share
 

@@ -20,6 +20,7 @@ WIN_RATE = Headline(
     "the share of pairs in which answer B is preferred; a tie, and a pair on which the orders disagree, is half a win",
     lambda case: case.invalid is None,
     lambda cases: mean_of([wins(case) for case in cases]),
+    credit=wins,
 )
 WRONG_STEPS = Headline(
     "solutions with a wrong step",

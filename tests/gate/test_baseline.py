@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from fare_cli.errors import ExitCode, InputError, InvalidRecordsError, UsageError
+from fare_cli.gate.gate import GatePlan, gate
+from fare_cli.gate.measures import parse_limit
 from fare_cli.identity import JudgingOptions
 from fare_cli.meta.bootstrap import Estimate
-from tests.gate.making import Record, gated, judged_file
+from tests.gate.making import Record, gated, judged_file, read
 from tests.simulating import judge, scored, solutions
 
 PASS, FAIL, UNDECIDED = ExitCode.OK, ExitCode.GATE, ExitCode.UNDECIDED
@@ -75,6 +77,7 @@ def test_a_few_changes_are_undecided_and_a_margin_decides(main: Path, tmp_path: 
     """One record got worse, one better."""
     moved = change(tmp_path, answered(100, lambda number: (number % 4 and number != 1) or number == 4))
     assert gated(moved, baseline=main).outcome is UNDECIDED
+    assert gated(moved, baseline=main, max_drop="0", noise="0%").checks == gated(moved, baseline=main).checks
     assert gated(moved, baseline=main, max_drop="10%").outcome is PASS
     assert gated(moved, baseline=main, undecided="pass").outcome is PASS
 
@@ -84,7 +87,31 @@ def test_a_limit_that_the_baseline_breaks_too_is_not_held_against_the_change(mai
     assert gated(same, "min-right=95%").outcome is FAIL
     result = gated(same, "min-right=95%", baseline=main)
     assert result.outcome is PASS
-    assert "fail on the baseline, too" in result.checks[1].words
+    assert "fail now, fail on the baseline" in result.checks[1].words
+
+
+def test_a_limit_that_a_change_keeps_better_than_its_baseline_is_not_held_against_it(
+    main: Path, tmp_path: Path
+) -> None:
+    """From surely broken to undecided is a change for the better."""
+    better = change(tmp_path, answered(100, lambda number: number % 4 or number > 30, "again"))
+    assert (gated(main, "min-right=90%").outcome, gated(better, "min-right=90%").outcome) == (FAIL, UNDECIDED)
+    result = gated(better, "min-right=90%", baseline=main)
+    assert result.outcome is PASS
+    assert "undecided now, fail on the baseline" in result.checks[1].words
+
+
+def test_noise_on_unchanged_records_breaks_no_limit(main: Path, tmp_path: Path) -> None:
+    """Thirty verdicts came out otherwise on the same records."""
+    rows = [json.loads(line) for line in main.read_text().splitlines()]
+    for row in rows[:30]:
+        row.update(verdict="no", probabilities={"yes": 0.5, "no": 0.5}, confidence=0.5)
+    doctored = tmp_path / "doctored.jsonl"
+    doctored.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    limit = parse_limit("min-right", "64%")
+    run = read(doctored, records=100)
+    assert gate(run, GatePlan((limit,))).outcome is not PASS
+    assert gate(run, GatePlan((limit,), baseline=read(main))).outcome is PASS
 
 
 def test_fewer_wrong_steps_are_better(tmp_path: Path) -> None:
@@ -145,9 +172,6 @@ def test_records_that_did_not_change_tell_the_noise_and_do_not_count(main: Path,
         row.update(verdict=flipped, probabilities={"yes": 0.5, "no": 0.5}, confidence=0.5)
     doctored = tmp_path / "doctored.jsonl"
     doctored.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    from fare_cli.gate.gate import GatePlan, gate
-    from tests.gate.making import read
-
     result = gate(read(doctored, records=100), GatePlan((), baseline=read(main)))
     plain = gated(after, baseline=main)
     assert any("10 verdicts are other ones on records that did not change" in text for text in result.warnings)

@@ -14,6 +14,9 @@ from fare_cli.errors import ExitCode, InputError, InvalidRecordsError, UsageErro
 from fare_cli.gate.check import check_level
 from fare_cli.gate.measures import parse_limit, read_confidence
 from fare_cli.identity import JudgingOptions
+from fare_cli.meta.agreement import Proportion
+from fare_cli.studies.evaluating.headline import measure
+from fare_cli.viewer.said import SAID
 from tests.gate.making import gated, judged_file, read, write_records
 from tests.simulating import answers, judge, pairs, scored, solutions
 
@@ -60,6 +63,30 @@ def test_known_shares_are_ruled_on_by_their_interval(
     result = gated(known[task], limit)
     assert result.outcome is expected
     assert result.checks[0].decided in result.title
+
+
+@pytest.mark.parametrize(
+    ("task", "limit"),
+    [
+        ("pairwise", "min-win-rate=50%"),
+        ("verify", "min-right=50%"),
+        ("step", "max-wrong-steps=50%"),
+        ("score", "min-score=3"),
+    ],
+)
+def test_a_gate_has_the_figure_of_the_page_of_verdicts(known: dict[str, Path], task: str, limit: str) -> None:
+    cases = list(read(known[task]).cases)
+    # Every tenth pair is one on which the orders disagree: half a win.
+    cases = [
+        replace(case, verdict=None) if task == "pairwise" and not at % 10 else case for at, case in enumerate(cases)
+    ]
+    found = check_level(parse_limit(*limit.split("=")), cases, confidence=0.95).figure
+    shown = measure(SAID[task], cases)
+    assert found is not None
+    assert found.interval is not None
+    assert shown is not None
+    assert shown[-1] == pytest.approx(found.interval)
+    assert (shown.share if isinstance(shown, Proportion) else shown.value) == pytest.approx(found.value)
 
 
 def test_all_limits_have_to_be_kept(known: dict[str, Path]) -> None:
@@ -180,6 +207,13 @@ def test_a_file_that_was_changed_or_cut_is_never_a_pass(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(InvalidRecordsError, match="not what its run wrote"):
         read(path, records=39)
+    path.write_text("".join(whole)[:-40])
+    with pytest.raises(InvalidRecordsError, match="not what its run wrote"):
+        read(path)
+    path.write_text("".join(whole).replace('"yes"', '"no" ', 1))
+    with pytest.raises(InvalidRecordsError, match="sha256"):
+        read(path)
+    path.write_text("".join(whole[:-1]))
     path.with_name("whole.jsonl.manifest.json").unlink()
     with pytest.raises(InvalidRecordsError, match="has no manifest"):
         read(path)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import xmlschema
 
+from fare_cli.cli.main import run
 from fare_cli.errors import ExitCode, InvalidRecordsError
 from fare_cli.gate.gate import GateResult
 from fare_cli.gate.github import MOST_ANNOTATIONS, MOST_SUMMARY_BYTES, annotation_lines, command, summarise
@@ -90,6 +91,20 @@ def test_junit_of_verdicts_that_cannot_be_gated_is_an_error() -> None:
     (case,) = cases_of(text)
     (fault,) = case
     assert (fault.tag, fault.get("type"), fault.get("message")) == ("error", "invalid", "x.jsonl is not complete")
+
+
+def test_a_summary_of_an_earlier_pass_does_not_outlive_verdicts_that_cannot_be_gated(
+    tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    summary = tmp_path / "comment.md"
+    command_line = ["gate", str(plain), "--min-right", "30%", "--markdown", str(summary)]
+    assert run(command_line) == ExitCode.OK
+    assert "fare gate: pass" in summary.read_text()
+    plain.with_name("plain.jsonl.manifest.json").unlink()
+    assert run(command_line) == ExitCode.INVALID
+    assert "### fare gate: no outcome" in summary.read_text()
+    assert "has no manifest" in summary.read_text()
 
 
 def test_no_record_can_forge_a_test_case(hostile: GateResult) -> None:

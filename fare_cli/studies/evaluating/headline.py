@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fare_cli.meta import score, steps
 from fare_cli.meta.agreement import Proportion
-from fare_cli.meta.bootstrap import Estimate, Statistic, bootstrap, mean_of
+from fare_cli.meta.bootstrap import Estimate, Statistic, bootstrap, mean_of, mean_share
 from fare_cli.meta.clusters import clustered_proportion
 from fare_cli.studies.evaluating.case import Case, clusters_of
 
@@ -16,8 +16,8 @@ from fare_cli.studies.evaluating.case import Case, clusters_of
 class Headline:
     """A figure over cases. `counts` says which of them have a part in it, `statistic` is as in `meta.bootstrap`.
 
-    `is_right` is there where the figure is a share: of the cases that count, those that are right. `rule` says the rule
-    in words.
+    `is_right` is there where the figure is a share: of the cases that count, those that are right; `credit` where it is
+    the mean of numbers from 0 to 1, what each case counts. `rule` says the rule in words.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Headline:
     counts: Callable[[Case], bool] = field(repr=False)
     statistic: Callable[[Sequence[Case]], Statistic] = field(repr=False)
     is_right: Callable[[Case], bool] | None = field(default=None, repr=False)
+    credit: Callable[[Case], float] | None = field(default=None, repr=False)
 
 
 def _share(name: str, rule: str, counts: Callable[[Case], bool], is_right: Callable[[Case], bool]) -> Headline:
@@ -91,4 +92,6 @@ def measure(headline: Headline, cases: Sequence[Case]) -> Proportion | Estimate 
         return None
     if headline.is_right is not None:
         return clustered_proportion([headline.is_right(case) for case in counting], clusters_of(counting))
+    if headline.credit is not None:
+        return mean_share([headline.credit(case) for case in counting], clusters_of(counting))
     return bootstrap(headline.statistic(counting), len(counting), clusters_of(counting))
