@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
-from training import curate, inject
+from fare_cli.cli.options import SectionedCommand
+from training import curate, evaluate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -197,6 +198,13 @@ def loop(
         bool, typer.Option("--restart", help="Train each iteration from the start again, to compare with.")
     ] = False,
     type: Annotated[str, typer.Option("--type", metavar="TYPE", help="The type of the judge's GGUF file.")] = "Q8_0",
+    held_out: Annotated[
+        list[Path] | None,
+        typer.Option("--held-out", metavar="FILE", help="Records to measure each iteration on (evaluate); repeatable."),
+    ] = None,
+    mode: Annotated[
+        Literal["critique", "direct"], typer.Option("--mode", help="How held-out records are judged.")
+    ] = "critique",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it would take.")] = False,
     seed: _Seed = 0,
     force: _Force = False,
@@ -226,7 +234,34 @@ def loop(
         for line in loops.foreseen(records, output, model, described, options, say):
             typer.echo(line)
         return
-    _tell(loops.loop(records, output, model, described, options, cold_start=cold_start, say=say, force=force))
+    flags = {"mode": mode, "max_tokens": max_tokens, "prompts": prompts}
+    measure = _measuring(held_out or [], output, flags, force=force)
+    made = loops.loop(
+        records, output, model, described, options, cold_start=cold_start, measure=measure, say=say, force=force
+    )
+    _tell(made)
+
+
+def _measuring(files: list[Path], loop_folder: Path, flags: dict[str, Any], *, force: bool) -> Callable[[], None]:
+    """What measures the judges of a loop on held-out files, once each; nothing without files."""
+    from fare_cli.cli.console import Console
+    from fare_cli.report.text import table_lines
+    from fare_cli.settings import load_settings
+    from training.held_out import by_task
+
+    if not files:
+        return lambda: None
+    place = loop_folder / "held-out"
+    settings = load_settings(flags)
+    held_out = by_task(files, place / evaluate.RECORDS)
+
+    def measure() -> None:
+        _, report = evaluate.evaluate_loop(loop_folder, held_out, place, settings, Console(), force=force)
+        for table in report.tables:
+            for line in table_lines(table):
+                say(line)
+
+    return measure
 
 
 _VERBS: dict[str, Callable[..., int | None]] = {
@@ -246,6 +281,7 @@ def build_app() -> Any:
     app.callback()(lambda: None)
     for name, verb in _VERBS.items():
         app.command(name)(verb)
+    app.command("evaluate", cls=SectionedCommand)(evaluate.command())
     return typer.main.get_command(app)
 
 
