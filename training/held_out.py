@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.cli.study import write_report
-from fare_cli.errors import UsageError
+from fare_cli.errors import InputError, UsageError
 from fare_cli.judge import Judge
-from fare_cli.records import Record
+from fare_cli.records import RECORDS
 from fare_cli.run.files import write_whole
 from fare_cli.studies.evaluate import report_on
 from fare_cli.studies.evaluating.kept import read_kept
@@ -36,22 +36,23 @@ class HeldOut(NamedTuple):
 def by_task(files: Sequence[Path], folder: Path, limit: int | None = None) -> HeldOut:
     """The records of each file task by task, written to `folder`/TASK/; `limit` is the most records of each.
 
-    Raises UsageError for two files of one name, InputError where no record has gold, and what reading records raises.
+    Raises UsageError for two files of one name, InputError for a file without records or without gold, and what reading records raises.
     """
     if len({_stem(file) for file in files}) < len(files):
         raise UsageError("two held-out files have one name", "their verdicts are kept by it: rename one")
     sources = []
     for file in files:
-        tasks: dict[str, list[Record]] = {}
-        for record in read_records(file):
-            tasks.setdefault(record.task, []).append(record)
-        for records in tasks.values():
-            task = records[0].task
-            path = folder / task / f"{_stem(file)}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = (json.dumps(record.to_json(), ensure_ascii=False) + "\n" for record in records)
-            write_whole(path, "".join(lines), "records")
-            sources.append(record_source(str(path), Reading(task, limit=limit)))
+        records = list(read_records(file))
+        if not records:
+            raise InputError(f"{file} holds no records")
+        for name in RECORDS:
+            of_task = [record for record in records if record.task == name]
+            if of_task:
+                path = folder / name / f"{_stem(file)}.jsonl"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lines = (json.dumps(record.to_json(), ensure_ascii=False) + "\n" for record in of_task)
+                write_whole(path, "".join(lines), "records")
+                sources.append(record_source(str(path), Reading(of_task[0].task, limit=limit)))
     return HeldOut(tuple(map(file_facts, files)), tuple(sources))
 
 

@@ -189,6 +189,7 @@ def test_what_cannot_be_measured_is_said(
     assert "two held-out files have one name" in refused(held_out, other, *model)
     without = write_records(tmp_path / "without.jsonl", [{"question": "?", "answer": "!"}])
     assert "no record has gold" in refused(without, *model)
+    assert "holds no records" in refused(write_records(tmp_path / "empty.jsonl", []), *model)
     bad = write_records(tmp_path / "bad.jsonl", [{"question": "?", "answer": "!", "gold": "perhaps"}])
     assert "bad.jsonl, line 1" in refused(bad, *model, code=3)
     (loop_folder / "iterations.jsonl").write_text('{"stage": "start"}\n')
