@@ -235,33 +235,11 @@ def loop(
             typer.echo(line)
         return
     flags = {"mode": mode, "max_tokens": max_tokens, "prompts": prompts}
-    measure = _measuring(held_out or [], output, flags, force=force)
+    measure = evaluate.measuring(held_out or [], output, flags, say, force=force)
     made = loops.loop(
         records, output, model, described, options, cold_start=cold_start, measure=measure, say=say, force=force
     )
     _tell(made)
-
-
-def _measuring(files: list[Path], loop_folder: Path, flags: dict[str, Any], *, force: bool) -> Callable[[], None]:
-    """What measures the judges of a loop on held-out files, once each; nothing without files."""
-    from fare_cli.cli.console import Console
-    from fare_cli.report.text import table_lines
-    from fare_cli.settings import load_settings
-    from training.held_out import by_task
-
-    if not files:
-        return lambda: None
-    place = loop_folder / "held-out"
-    settings = load_settings(flags)
-    held_out = by_task(files, place / evaluate.RECORDS)
-
-    def measure() -> None:
-        _, report = evaluate.evaluate_loop(loop_folder, held_out, place, settings, Console(), force=force)
-        for table in report.tables:
-            for line in table_lines(table):
-                say(line)
-
-    return measure
 
 
 _VERBS: dict[str, Callable[..., int | None]] = {

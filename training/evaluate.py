@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -128,3 +128,26 @@ def evaluate_loop(
     made = plan("evaluate", reports, {"stages": list(judged)})
     made.write_manifest(outputs, {"stages": len(judged)}, seconds=time.monotonic() - begun)
     return [one for sets in judged.values() for one in sets], report
+
+
+def measuring(
+    files: Sequence[Path], loop: Path, flags: Mapping[str, Any], say: Callable[[str], None], *, force: bool = False
+) -> Callable[[], None]:
+    """What measures the judges that a loop has come to so far on held-out files, and says the figures; it does nothing
+    without files. `flags` are settings. Raises, at once, what reading the files raises."""
+    from fare_cli.report.text import table_lines
+    from fare_cli.settings import load_settings
+    from training.held_out import by_task
+
+    if not files:
+        return lambda: None
+    folder, settings = loop / "held-out", load_settings(flags)
+    held_out = by_task(files, folder / RECORDS)
+
+    def measure() -> None:
+        _, report = evaluate_loop(loop, held_out, folder, settings, Console(), force=force)
+        for table in report.tables:
+            for line in table_lines(table):
+                say(line)
+
+    return measure

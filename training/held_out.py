@@ -36,7 +36,7 @@ class HeldOut(NamedTuple):
 def by_task(files: Sequence[Path], folder: Path, limit: int | None = None) -> HeldOut:
     """The records of each file task by task, written to `folder`/TASK/; `limit` is the most records of each.
 
-    Raises UsageError for two files of one name, InputError for a file without records or without gold, and what reading records raises.
+    Raises UsageError for two files of one name, InputError for one without records or gold, and what reading raises.
     """
     if len({_stem(file) for file in files}) < len(files):
         raise UsageError("two held-out files have one name", "their verdicts are kept by it: rename one")

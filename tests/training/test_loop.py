@@ -14,6 +14,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from fare_cli.gguf.embedded import embedded_prompts, write_embedded
+from fare_cli.prompting import load_task_prompt, prompt_from_texts, read_prompt_texts
 from fare_cli.records import parse
 from fare_cli.run.manifest import manifest_path
 from tests.training.making import PAIR, VERIFY, sums, write_records
@@ -107,6 +109,13 @@ class Loop(NamedTuple):
             manifest_path(path).unlink(missing_ok=True)
 
 
+def _prompts() -> dict[str, dict[str, str]]:
+    """Prompts that are not fare's."""
+    texts = read_prompt_texts()
+    texts["verify"]["system.txt"] += "Sums are simple.\n"
+    return texts
+
+
 @pytest.fixture(scope="module")
 def made(start_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """A loop of a cold start and two iterations that ran to its end.
@@ -115,7 +124,7 @@ def made(start_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """
     sources = tmp_path_factory.mktemp("sources")
     (sources / "config.toml").write_text(CONFIG)
-    (sources / "start.gguf").symlink_to(start_gguf)
+    write_embedded(start_gguf, sources / "start.gguf", _prompts(), {})
     right = [{**one, "id": f"c{n}", "critique": "It is so."} for n, one in enumerate(sums(40)) if one["gold"] == "yes"]
     write_records(sources / "cold.jsonl", right[:6])
     write_records(sources / "records.jsonl", sums(34)[12:])
@@ -143,6 +152,16 @@ def test_each_iteration_goes_on_from_the_last_one_on_records_that_it_has_not_see
     assert seen[0]
     assert seen[1]
     assert not seen[0] & seen[1]
+
+
+def test_the_prompts_that_the_start_brings_are_those_of_all_iterations(made: Loop) -> None:
+    for name in ("policy-0.gguf", "policy-2.gguf", "judge.gguf"):
+        assert embedded_prompts(made.folder / name) == _prompts()
+    ours = prompt_from_texts("verify", _prompts()["verify"]).fingerprint
+    for number in range(3):
+        manifest = read_manifest(made.folder / f"samples-{number}.jsonl")
+        assert manifest is not None
+        assert manifest.options["prompts"]["verify"] == ours != load_task_prompt("verify").fingerprint
 
 
 def test_what_it_got_wrong_is_not_learnt(made: Loop) -> None:
@@ -199,6 +218,17 @@ def test_a_restart_trains_each_iteration_from_the_cold_start(made: Loop, tmp_pat
     assert restarted.inputs("checkpoint-2") == [made.output("samples-2.jsonl"), made.output("checkpoint-0")]
     assert restarted.output("checkpoint-2") != made.output("checkpoint-2")
     assert restarted.inputs("policy-2.gguf") == [restarted.output("checkpoint-2")]
+
+
+def test_adapters_are_refused_before_anything_is_made(
+    made: Loop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_lora = tmp_path / "lora.toml"
+    with_lora.write_text(CONFIG + "[lora]\nrank = 4\nalpha = 8\n")
+    command = ["loop", str(made.sources / "records.jsonl"), "-o", str(tmp_path / "loop"), "--config", str(with_lora)]
+    assert verb(*command, "--model", str(made.sources / "start.gguf")) == 2
+    assert "the config trains an adapter" in capsys.readouterr().err
+    assert not (tmp_path / "loop").exists()
 
 
 def _finished(folder: Path) -> dict[Path, tuple[int, int]]:
