@@ -54,6 +54,7 @@ class JudgeIdentity:
     """Weights, adapter (both inside `weights`), prompts and options: change any and it is another judge.
 
     `prompts` is the fingerprint of the task's prompt files; `prompts_origin` says for people where they come from.
+    `calibration` is that of the calibration of its probabilities, if they have one.
     """
 
     task: str
@@ -62,16 +63,18 @@ class JudgeIdentity:
     prompts: str
     prompts_origin: str
     options: JudgingOptions
+    calibration: str | None = None
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over everything that can change a verdict."""
-        return _digest([self.task, self.weights, self.prompts, self._effective_options()])
+        calibration = [] if self.calibration is None else [self.calibration]
+        return _digest([self.task, self.weights, self.prompts, self._effective_options(), *calibration])
 
     @property
     def asking_fingerprint(self) -> str:
         """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`,
-        `order`."""
+        `order` and `calibration`."""
         options = self._effective_options()
         for name in ("combine", "tie", "order"):
             del options[name]

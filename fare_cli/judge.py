@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fare_cli.asks import Backend
+from fare_cli.calibration import Calibrated, Calibration
 from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
 from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
 from fare_cli.errors import ModelError, UsageError
@@ -31,8 +32,8 @@ class Judge:
     """Weights, prompts and options. The model is loaded by the first record that needs it.
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
-    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. Raises UsageError for
-    two adapters.
+    make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. With a `calibration` it
+    gives calibrated probabilities, on the task that this was fitted on. Raises UsageError for two adapters.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Judge:
         options: JudgingOptions | None = None,
         prompts_dir: Path | None = None,
         engine: EngineOptions | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
+        self.calibration = calibration
         self.engine_options = engine or EngineOptions(**work_of(self.options))
         if model.adapter is not None:
             self.engine_options = _with_adapter(self.engine_options, model)
@@ -73,13 +76,15 @@ class Judge:
         gpu_split: GpuSplit = "layer",
         kv_type: KvType = "f16",
         deterministic: bool = False,
+        calibration: Path | None = None,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed.
 
         `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
         `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`; what they leave open is
-        taken from `fare models tune`, where it was run. Raises ModelError if there is no such model; what only loading
-        shows is raised by the first verdict.
+        taken from `fare models tune`, where it was run. `calibration` is a file that `fare eval --calibrate` wrote for
+        this judge. Raises ModelError if there is no such model, InputError for a file that is no calibration; what only
+        loading shows is raised by the first verdict.
         """
         found = resolve_model(model)
         if options is None:
@@ -97,7 +102,8 @@ class Judge:
             lora=lora,
             **work_of(options),
         )
-        return cls(found, options=options, prompts_dir=prompts_dir, engine=engine)
+        mending = None if calibration is None else Calibration.read(calibration)
+        return cls(found, options=options, prompts_dir=prompts_dir, engine=engine, calibration=mending)
 
     @property
     def name(self) -> str:
@@ -105,9 +111,10 @@ class Judge:
         return self.model.name
 
     def task(self, name: str) -> Task:
-        """The task with this judge's prompts and options. Raises UsageError for options that do not go together."""
+        """The task with this judge's prompts, options and calibration. Raises UsageError for options that do not go
+        together, or a calibration of another judge."""
         check_options(name, self.options)
-        return TASKS[name](self.prompt(name).prompt, self.options)
+        return _calibrated(self, TASKS[name](self.prompt(name).prompt, self.options))
 
     def prompt(self, task: str) -> FoundPrompt:
         """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
@@ -116,9 +123,10 @@ class Judge:
         return self._prompts[task]
 
     def identity(self, task: str) -> JudgeIdentity:
-        """What makes this judge the one it is for a task; needs no loaded model."""
+        """What makes this judge the one it is for a task; needs no loaded model. Raises UsageError for a calibration of
+        another judge."""
         prompt = self.prompt(task).prompt
-        return JudgeIdentity(
+        identity = JudgeIdentity(
             task=task,
             model=self.model.name,
             weights=self._weights,
@@ -126,6 +134,7 @@ class Judge:
             prompts_origin=prompt.origin,
             options=self.options,
         )
+        return identity if self.calibration is None else self.calibration.bind(identity)
 
     def tuned(self) -> Tuned:
         """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
@@ -195,9 +204,15 @@ class BackendJudge:
     """
 
     def __init__(
-        self, backend: Backend, *, options: JudgingOptions | None = None, prompts_dir: Path | None = None
+        self,
+        backend: Backend,
+        *,
+        options: JudgingOptions | None = None,
+        prompts_dir: Path | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.options = options or JudgingOptions()
+        self.calibration = calibration
         self._backend = backend
         self._prompts_dir = prompts_dir
 
@@ -206,14 +221,15 @@ class BackendJudge:
         return self._backend.info.model
 
     def task(self, name: str) -> Task:
-        """The task with this judge's options. Raises UsageError for prompts or options that cannot be used."""
+        """The task with this judge's options. Raises UsageError for prompts, options or a calibration that cannot be
+        used."""
         check_options(name, self.options)
-        return TASKS[name](load_task_prompt(name, self._prompts_dir), self.options)
+        return _calibrated(self, TASKS[name](load_task_prompt(name, self._prompts_dir), self.options))
 
     def identity(self, task: str) -> JudgeIdentity:
         """What makes this judge the one it is for a task."""
         prompt, info = load_task_prompt(task, self._prompts_dir), self._backend.info
-        return JudgeIdentity(
+        identity = JudgeIdentity(
             task=task,
             model=info.model,
             weights=info.weights,
@@ -221,6 +237,7 @@ class BackendJudge:
             prompts_origin=prompt.origin,
             options=self.options,
         )
+        return identity if self.calibration is None else self.calibration.bind(identity)
 
     def backend(self) -> Backend:
         return self._backend
@@ -229,6 +246,13 @@ class BackendJudge:
         """Verdicts of a task by name. What is wrong with one record makes its verdict `invalid` and ends nothing."""
         judging = Judging(self.task(task), self.backend, self.identity(task))
         return judging.verdicts(items_of(task, records))
+
+
+def _calibrated(judge: Judge | BackendJudge, task: Task) -> Task:
+    if judge.calibration is None:
+        return task
+    judge.identity(task.name)  # refuses the calibration of another judge
+    return Calibrated(task, judge.calibration)
 
 
 def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DIGITS = 6
+#: What a probability that a file has as 0 is taken for where its logarithm is needed: half of the last digit.
+SMALLEST = 5e-7
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 Probabilities = dict[str, float]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv ready to use: Python packages, the engine built for this CPU, the small model. Safe to run again.
-# `setup.sh tests` also brings what only the tests need: torch, transformers, trl, and llama.cpp's converter.
+# `setup.sh tests` also brings what only the tests need: torch, transformers, trl, llama.cpp's converter, and in CI Chromium.
 # PYTHON=/path/to/python chooses the interpreter; CMAKE_ARGS is passed on to the engine's build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -66,4 +66,16 @@ fi
 if [ -n "$extras" ]; then
     .venv/bin/python -c 'import sys; from fare_cli.gguf.building.converter import find_converter as find
 find(say=lambda line: print(line, file=sys.stderr))'
+fi
+
+# Pages are tested in a real browser. On a person's machine nothing is installed outside of .venv: without one those tests skip.
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable; }
+if [ -n "$extras" ] && [ -z "${FARE_TEST_CHROMIUM:-}" ] && ! has_chromium >/dev/null; then
+    if [ -n "${CI:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing Chromium" >&2
+        { apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || true
+    fi
+    has_chromium >/dev/null ||
+        echo "note: no Chromium was found, so the tests of pages will skip (Debian, Ubuntu: apt install chromium)" >&2
 fi

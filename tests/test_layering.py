@@ -45,13 +45,40 @@ _MAY_IMPORT = {
     "rank": _WAIST | _RECORDS | {"meta", "run.lines", "run.reader"},
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
+    # What people say of records is kept in files that are read like inputs.
+    # What people say is read beside verdict files and written into them, and measured like the labels of annotators.
+    # Its page is drawn by the scripts of that of `fare report`.
+    "review": _WAIST | _RECORDS | {"meta", "report", "run", "studies", "viewer"},
+    "server": {"errors", "report", "review"},
+    # The page of verdicts: figures of `fare eval`, drawn by `report`.
+    "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
-    "judge": _WAIST | _RECORDS | _PROMPTS | {"folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
+    "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    "judge": _WAIST
+    | _RECORDS
+    | _PROMPTS
+    | {"calibration", "folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"folders", "machine", "tasks", "engine", "gguf", "importers", "judge", "meta", "rank", "report", "run"},
+    | {
+        "calibration",
+        "folders",
+        "machine",
+        "tasks",
+        "engine",
+        "gguf",
+        "importers",
+        "judge",
+        "meta",
+        "rank",
+        "report",
+        "run",
+    },
+    # Limits on what studies measure, held to verdict files or to a run while it goes on.
+    "gate": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
 }
 # These stand above all others.
 _TOP = {"cli", "__init__", "__main__"}
@@ -142,6 +169,11 @@ def test_only_fetching_reaches_the_network() -> None:
     assert starters == {"gguf.fetch.package", "gguf.fetch.sdist"}, "pip is a way to the network too"
 
 
+def test_only_the_server_listens() -> None:
+    listening = {"http.server", "socketserver", "asyncio", "uvicorn", "wsgiref", "xmlrpc"}
+    assert {module.split(".")[0] for module in _importers(listening)} == {"server"}
+
+
 def test_only_the_comparison_with_a_checkpoint_runs_torch() -> None:
     assert _importers({"torch", "transformers", "safetensors"}) == {"gguf.building.compare"}
 
@@ -165,13 +197,16 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("gate --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         (
             "data convert --help",
             {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "scipy", "sklearn"},
         ),
+        ("review --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("rank --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("report --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

@@ -10,7 +10,7 @@ import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
 from fare_cli.cli.options import SectionedCommand
-from training import curate, evaluate, inject
+from training import curate, evaluate, generate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -153,6 +153,15 @@ def export(
     base_checkpoint: Annotated[
         Path | None, typer.Option("--base-checkpoint", metavar="DIR", help="The checkpoint it was trained on.")
     ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            "--rank",
+            metavar="N",
+            min=1,
+            help="Make an adapter of rank N on --base out of a checkpoint trained in full.",
+        ),
+    ] = None,
     force: _Force = False,
 ) -> None:
     """Make a GGUF file that judges out of a checkpoint, with its prompts inside."""
@@ -166,6 +175,8 @@ def export(
 
     if (base is None) != (base_checkpoint is None):
         raise UsageError("--base and --base-checkpoint go together", "they are the same model, in two forms")
+    if rank is not None and base is None:
+        raise UsageError("--rank makes an adapter, and nothing is named that it stands on", "add --base")
     options = exports.ExportOptions(
         type=type,
         prompts_dir=prompts,
@@ -173,7 +184,9 @@ def export(
         keep_unquantised=keep_unquantised,
         tolerance=tolerance,
     )
-    below = exports.Base(base, base_checkpoint) if base is not None and base_checkpoint is not None else None
+    below = None
+    if base is not None and base_checkpoint is not None:
+        below = exports.Base(base, base_checkpoint, rank)
     _tell(exports.export(checkpoint, output, options, base=below, check=check, say=say, force=force))
 
 
@@ -245,6 +258,7 @@ def loop(
 _VERBS: dict[str, Callable[..., int | None]] = {
     "curate": curate.command,
     "inject": inject.command,
+    "generate": generate.command,
     "rollout": rollout,
     "sft": sft,
     "export": export,

@@ -5,13 +5,36 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from fare_cli.asks import Ask, Backend, Reply
+from fare_cli.errors import UsageError
 from fare_cli.identity import JudgeIdentity
 from fare_cli.run.journal import Journal
 
 _WAITING_GROUPS = 256
 """A group that takes long holds back those behind it: this many of them wait at most."""
+
+
+class Tries(Protocol):
+    """How a model is sampled: how often on each prompt, at which temperature, and the most tokens of a turn."""
+
+    @property
+    def tries(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def max_tokens(self) -> int: ...
+
+
+def check_tries(options: Tries) -> None:
+    """Raises UsageError for sampling that cannot be, or would give the same every time."""
+    if options.tries < 1:
+        raise UsageError(f"--tries {options.tries}: at least one try is needed")
+    if not options.temperature > 0 and options.tries > 1:
+        raise UsageError("several tries need a --temperature above 0", "without it all of them are the same")
+    if options.max_tokens < 1:
+        raise UsageError(f"--max-tokens {options.max_tokens}: must be 1 or more")
 
 
 @dataclass(slots=True)

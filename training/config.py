@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fare_cli.errors import UsageError
 from fare_cli.unknown_fields import near_miss
 
+Attention = Literal["sdpa", "eager", "flash_attention_2", "by_sample"]
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,12 +47,13 @@ class Optimisation(_Table):
 
 class Compute(_Table):
     """`bf16` computes in bfloat16 over weights in F32 (autocast). `gradient_checkpointing` computes activations twice
-    instead of keeping them. `tflops` is what one device does in training (10^12 operations a second), for the
-    estimate of the time: measured, or a guess that the file calls one."""
+    instead of keeping them. `attention` by_sample is the fast one on CPUs (training/attention.py). `tflops` is what one
+    device does in training (10^12 operations a second), for the estimate of the time: measured, or a guess that the
+    file calls one."""
 
     bf16: bool = True
     gradient_checkpointing: bool = True
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Attention = "sdpa"
     tflops: float | None = Field(default=None, gt=0)
 
 

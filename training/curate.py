@@ -29,6 +29,7 @@ class Curation:
     against: tuple[Path, ...] = ()
     mix: Mapping[str, float] | None = None
     caps: Mapping[str, int] | None = None
+    longest: int | None = None
     held_out: float = 0.05
     ngram: int = 13
     never: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Curation:
             "sources": [[source.importer, len(source.files)] for source in self.sources],
             "mix": "all" if self.mix is None else dict(self.mix),
             "caps": dict(self.caps or {}),
+            "longest": self.longest,
             "held_out": self.held_out,
             "ngram": self.ngram,
             "against": len(self.against),
@@ -72,6 +74,10 @@ def command(
         list[str] | None,
         typer.Option("--cap", metavar="N", help="At most N records of each source, or NAME=N of one; repeatable."),
     ] = None,
+    longest: Annotated[
+        int | None,
+        typer.Option("--longest", metavar="N", min=1, help="Leave out records of more than N characters."),
+    ] = None,
     held_out: Annotated[
         float, typer.Option("--held-out", metavar="SHARE", help="Share of the questions that are held out.")
     ] = 0.05,
@@ -101,6 +107,7 @@ def command(
         against=tuple(against or ()),
         mix=parse_mix(mix),
         caps=parse_caps(cap or []),
+        longest=longest,
         held_out=held_out,
         ngram=ngram,
         never=(*NEVER, *(never or ())),
@@ -146,6 +153,7 @@ def curate(curation: Curation, folder: Path, *, force: bool = False, say: Any = 
         "never": ", ".join(curation.never),
         "mix": _assignments(curation.mix) if curation.mix else "all",
         "caps": _assignments(curation.caps) if curation.caps else "none",
+        "longest": f"{curation.longest} characters" if curation.longest else "any length",
     }
     text = card.card_text(folder.name, found, options, package_versions(_PACKAGES))
     write_whole(folder / "card.md", text, "data card")
@@ -160,6 +168,7 @@ def _assignments(values: Mapping[str, float]) -> str:
 
 def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, int]]:
     """All records; how many rows were left out at once, by reason; and how many rows each source had."""
+    from training.curation.entry import told_apart
     from training.curation.sources import read_source
 
     entries: list[Entry] = []
@@ -172,11 +181,11 @@ def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, in
                 unread[entry] = unread.get(entry, 0) + 1
             else:
                 entries.append(entry)
-    return entries, unread, read
+    return told_apart(entries), unread, read
 
 
 def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[list[Entry], list[Entry], list[Dropped]]:
-    from training.curation.choosing import capped, label_balanced, mixed, ranked, side_balanced, split
+    from training.curation.choosing import capped, label_balanced, mixed, ranked, short_enough, side_balanced, split
     from training.curation.contamination import Evaluation, without_contaminated
     from training.curation.duplicates import question_clusters, without_duplicates
 
@@ -185,6 +194,8 @@ def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[li
         say(f"{path}: {evaluation.add(path)} rows to keep out", err=True)
     kept, dropped = without_contaminated(entries, evaluation)
     kept, more = without_duplicates(kept)
+    dropped += more
+    kept, more = short_enough(kept, curation.longest)
     dropped += more
     kept, more = capped(kept, curation.caps or {}, curation.seed)
     dropped += more

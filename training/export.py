@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fare_cli.errors import UsageError
@@ -24,6 +25,7 @@ from fare_cli.gguf.store import ModelFile, resolve_model
 from fare_cli.prompting import PromptTexts, TaskPrompt, prompt_from_texts, read_prompt_texts
 from fare_cli.settings import check_model_defaults
 from training.labels import UNQUANTISED, agreement, checkpoint_readings, engine_readings, see_alike
+from training.low_rank import write_low_rank
 from training.manifest import TrainingManifest, plan, read_manifest
 from training.questions import Question, chosen_order, questions
 
@@ -34,10 +36,12 @@ _MOST_CHECKED = 200
 
 
 class Base(NamedTuple):
-    """What an adapter stands on: the model that it will be judged with, and the checkpoint that it was trained on."""
+    """What an adapter stands on: the model that it will be judged with, and the checkpoint that it was trained on.
+    With `rank`, a checkpoint trained in full becomes an adapter of that rank."""
 
     model: str
     checkpoint: Path
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,12 @@ class ExportOptions:
 
 
 class _Exported(NamedTuple):
-    """Files that judge, by name; the last is what was asked for. `below` is the model under an adapter."""
+    """Files that judge, by name; the last is what was asked for. `below` is the model under an adapter, `counts` what
+    else is to be said."""
 
     files: dict[str, Path]
     below: ModelFile | None = None
+    counts: Mapping[str, Any] = MappingProxyType({})
 
 
 def export(
@@ -79,7 +85,7 @@ def export(
     say: Say,
     force: bool = False,
 ) -> TrainingManifest:
-    """Writes the checkpoint, or with `base` the LoRA adapter, to the GGUF file `output`.
+    """Writes the checkpoint, or with `base` the LoRA adapter that it is or becomes, to the GGUF file `output`.
 
     With `check`, records with gold labels, the labels of the checkpoint (run by transformers), of the unquantised and
     of the quantised file are compared before anything is written. `keep_unquantised` writes the unquantised file
@@ -91,7 +97,8 @@ def export(
     need_packages()
     _see_kind(checkpoint, output, base)
     texts = read_prompt_texts(options.prompts_dir)
-    work = plan("export", [checkpoint, *([check] if check is not None else [])], _described(options, texts))
+    inputs = [checkpoint, *([check] if check is not None else [])]
+    work = plan("export", inputs, _described(options, texts) | ({"rank": base.rank} if base and base.rank else {}))
     if not work.begin(output, force=force):
         say(f"{output} is made already")
         manifest = read_manifest(output)
@@ -100,9 +107,10 @@ def export(
     with one_at_a_time(output.with_name(output.name + ".export"), say) as stages:
         making = Making(stages, find_converter(say=say), say, lambda _name, _here, _size: None)
         made = _adapter(checkpoint, base, making) if base is not None else _model(checkpoint, options, making)
-        counts = {}
+        counts = dict(made.counts)
         if check is not None:
-            counts = _checked(checkpoint, made, _questions(check, texts), base, options.tolerance, say)
+            below = base.checkpoint if base is not None and base.rank is None else None
+            counts |= _checked(checkpoint, made, _questions(check, texts), below, options.tolerance, say)
         written = list(_write(made, output, options, texts))
         stages.remove()
     return work.write_manifest(written, counts, seconds=time.monotonic() - begun, packages=PACKAGES)
@@ -116,8 +124,13 @@ def _see_kind(checkpoint: Path, output: Path, base: Base | None) -> None:
         raise UsageError(
             f"{checkpoint} is an adapter", "name what it stands on: --base MODEL and --base-checkpoint DIR"
         )
-    if base is not None and not is_adapter:
-        raise UsageError(f"{checkpoint} is no adapter: it has no {ADAPTER_CONFIG}", "leave --base away")
+    if base is not None and not is_adapter and base.rank is None:
+        raise UsageError(
+            f"{checkpoint} is no adapter: it has no {ADAPTER_CONFIG}",
+            "leave --base away, or make it one with --rank N",
+        )
+    if base is not None and is_adapter and base.rank is not None:
+        raise UsageError(f"{checkpoint} is an adapter, with a rank of its own", "leave --rank away")
 
 
 def _described(options: ExportOptions, texts: PromptTexts) -> dict[str, Any]:
@@ -151,9 +164,15 @@ def _model(folder: Path, options: ExportOptions, making: Making) -> _Exported:
 
 
 def _adapter(folder: Path, base: Base, making: Making) -> _Exported:
+    counts = {}
+    if base.rank is not None:
+        whole, folder = folder, making.stages.folder / f"rank-{base.rank}"
+        share = write_low_rank(whole, base.checkpoint, folder, base.rank)
+        making.say(f"an adapter of rank {base.rank} holds {share:.1%} of the change of the weights, in squares")
+        counts["share_of_change"] = round(share, 4)
     adapter_sha256(folder)
     below = resolve_model(base.model)
-    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint, making)}, below)
+    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint, making)}, below, counts)
 
 
 def _write(made: _Exported, output: Path, options: ExportOptions, texts: PromptTexts) -> Iterator[Path]:
@@ -174,15 +193,16 @@ def _checked(
     checkpoint: Path,
     made: _Exported,
     asked: list[Question],
-    base: Base | None,
+    below: Path | None,
     tolerance: float,
     say: Say,
 ) -> dict[str, Any]:
-    """How the labels of each file agree with the checkpoint's. Raises ModelError where they do not enough."""
+    """How the labels of each file agree with the checkpoint's, which stands on the one `below` if it is an adapter.
+    Raises ModelError where they do not enough."""
     *_, final = made.files.values()
     vocabulary = final if made.below is None else made.below.path
     say(f"comparing the labels of {len(asked)} records with the checkpoint's, which transformers runs")
-    expected = checkpoint_readings(checkpoint, vocabulary, asked, base.checkpoint if base is not None else None)
+    expected = checkpoint_readings(checkpoint, vocabulary, asked, below)
     found = {}
     for name, path in made.files.items():
         if made.below is None:

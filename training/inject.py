@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,6 @@ from fare_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from training.injection.item import Injection
-    from training.injection.shortcuts import Shortcuts
     from training.pieces import Pieces
 
 _PACKAGES = ("scikit-learn", "scipy", "numpy")
@@ -145,6 +144,7 @@ def _task(record: dict[str, Any]) -> str:
 
 
 def _counts(injected: dict[str, list[Injection]], skipped: dict[str, Counter[str]]) -> dict[str, Any]:
+    from training.form.shortcuts import told_by_form
     from training.injection import bfcl, gsm8k
 
     families = {"maths": gsm8k.FAMILIES, "tool": bfcl.FAMILIES}
@@ -156,31 +156,21 @@ def _counts(injected: dict[str, list[Injection]], skipped: dict[str, Counter[str
         found["sources"][source] = {
             "errors": dict(sorted(kinds.items())),
             "left_out": dict(sorted(skipped[source].items())),
-            "told_by_form": {name: _told(injections, family) for name, family in groups},
+            "told_by_form": {
+                name: told_by_form([one.pair for one in injections if one.kind in family]) for name, family in groups
+            },
         }
     return found
 
 
-def _told(injections: Sequence[Injection], kinds: Sequence[str]) -> dict[str, Any] | None:
-    from training.injection.shortcuts import shortcuts
-
-    found: Shortcuts | None = shortcuts([one.pair for one in injections if one.kind in kinds])
-    if found is None:
-        return None
-    return {
-        name: {"share": round(share.cases / share.of, 4), "of": share.of,
-               "low": round(share.interval.low, 4), "high": round(share.interval.high, 4)}
-        for name, share in found._asdict().items()
-    }  # fmt: skip
-
-
 def report_lines(counts: dict[str, Any]) -> Iterator[str]:
     """A table of the baselines in a manifest's counts: share of pairs told right, with its 95% interval."""
-    yield f"{'':44}{'pairs':>7}  {'length':^20}{'bag of words':^20}{'numbers repeat':^20}"
-    for source, found in counts["sources"].items():
-        for name, told in found["told_by_form"].items():
-            if told is None:
-                yield f"{f'{source}: {name}':44}too few questions to tell"
-                continue
-            cells = "".join(f"{x['share']:>7.1%} ({x['low']:.0%} to {x['high']:.0%}) ".ljust(20) for x in told.values())
-            yield f"{f'{source}: {name}':44}{told['length']['of']:>7}  {cells}".rstrip()
+    from training.form.shortcuts import told_lines
+
+    yield from told_lines(
+        [
+            (f"{source}: {name}", told)
+            for source, found in counts["sources"].items()
+            for name, told in found["told_by_form"].items()
+        ]
+    )

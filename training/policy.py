@@ -10,7 +10,7 @@ from fare_cli.gguf.store import resolve_model
 from fare_cli.identity import JudgingOptions
 from fare_cli.judge import Judge, work_of
 from fare_cli.prompting import TaskPrompt
-from training.rollout import RolloutOptions
+from training.asking import Tries
 
 
 class LocalPolicy:
@@ -22,7 +22,7 @@ class LocalPolicy:
     def __init__(
         self,
         model: str | Path | None,
-        options: RolloutOptions,
+        options: Tries,
         *,
         prompts_dir: Path | None = None,
         lora: Path | None = None,

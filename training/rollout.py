@@ -24,7 +24,7 @@ from fare_cli.run.files import OutputFile
 from fare_cli.run.journal import Journal
 from fare_cli.run.manifest import journal_path
 from fare_cli.tasks.votes import MARKER
-from training.asking import answered
+from training.asking import answered, check_tries
 from training.manifest import TrainingManifest, plan, read_manifest
 from training.questions import Question, chosen_order, draw, questions
 from training.samples import Sample, Tokeniser
@@ -62,14 +62,9 @@ class RolloutOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.tries < 1:
-            raise UsageError(f"--tries {self.tries}: at least one try is needed")
-        if not self.temperature > 0 and self.tries > 1:
-            raise UsageError("several tries need a --temperature above 0", "without it all of them are the same")
+        check_tries(self)
         if not 0 <= self.direct_share <= 1:
             raise UsageError(f"--direct-share {self.direct_share}: a share lies between 0 and 1")
-        if self.max_tokens < 1:
-            raise UsageError(f"--max-tokens {self.max_tokens}: must be 1 or more")
 
 
 class Kept(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ from fare_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from fare_cli.asks import Backend
+    from fare_cli.gate.watching import RunGate
     from fare_cli.judge import Judge
     from fare_cli.run.reader import InputPlan
     from fare_cli.run.runner import Outcome, RunPlan
@@ -50,11 +51,12 @@ def _judge(task: str, options: JudgeOptions) -> int:
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
+    gate = _gate(task, options, settings)
     settings = with_own_decoding(settings, settings.model)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
-    with open_judge(settings) as judge:
+    with open_judge(settings, calibration=options.calibration) as judge:
         if options.explain is not None:
             from fare_cli.cli.explain import explain
 
@@ -63,7 +65,9 @@ def _judge(task: str, options: JudgeOptions) -> int:
             from fare_cli.cli.estimate import estimate
 
             return estimate(judge, source, options.limit, console)
-        return _run(judge, _plan(judge, source, settings, options), options, console)
+        if gate is not None:
+            source = _in_random_order(source)
+        return _run(judge, _plan(judge, source, settings, options), options, console, gate)
 
 
 for _task, _summary in _SUMMARIES.items():
@@ -85,8 +89,38 @@ def _check(options: JudgeOptions) -> None:
         raise UsageError(f"--max-seconds {options.max_seconds}: must be a number above 0")
     if options.profile is not None and not options.profile.absolute().parent.is_dir():
         raise InputError(f"the folder of --profile {options.profile} does not exist")
+    if options.confidence is not None and not options.gate:
+        raise UsageError("--confidence says how sure --gate has to be", "add --gate LIMIT")
+    if options.gate and options.no_record:
+        raise UsageError(
+            "--gate and --no-record cannot go together", "its intervals go by questions, which stand in the records"
+        )
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
+
+
+def _gate(task: str, options: JudgeOptions, settings: Settings) -> RunGate | None:
+    """The gate that may stop the run; None without --gate. Raises UsageError for limits that cannot be."""
+    if not options.gate:
+        return None
+    from fare_cli.gate.measures import check_task, parse_limit, read_confidence
+    from fare_cli.gate.watching import RunGate
+
+    limits = []
+    for text in options.gate:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise UsageError(f"--gate {text!r} is not LIMIT=VALUE", "for example --gate min-win-rate=50%")
+        limits.append(parse_limit(name, value))
+    check_task(limits, task)
+    return RunGate(limits, confidence=read_confidence(options.confidence), max_invalid=settings.max_invalid)
+
+
+def _in_random_order(source: InputPlan) -> InputPlan:
+    """The input as a gate needs it: questions in a random order, which is fixed before anything is judged."""
+    if source.records:
+        raise UsageError("--gate is about many records", "name JSONL files")
+    return replace(source, by_cluster=True, shuffle_seed=source.shuffle_seed or 0)
 
 
 def with_own_decoding(settings: Settings, model: str | Path | None) -> Settings:
@@ -110,7 +144,7 @@ def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
         console.say(f"hint: {idle.install}")
 
 
-def open_judge(settings: Settings, model: str | Path | None = None) -> Judge:
+def open_judge(settings: Settings, model: str | Path | None = None, *, calibration: Path | None = None) -> Judge:
     """The judge of these settings, or another model judging with them; its weights are not loaded yet."""
     from fare_cli.judge import Judge
 
@@ -126,6 +160,7 @@ def open_judge(settings: Settings, model: str | Path | None = None) -> Judge:
         gpu_split=settings.gpu_split,
         kv_type=settings.kv_type,
         deterministic=settings.deterministic,
+        calibration=calibration,
     )
 
 
@@ -148,7 +183,7 @@ def _plan(judge: Judge, source: InputPlan, settings: Settings, options: JudgeOpt
     )
 
 
-def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -> int:
+def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console, gate: RunGate | None) -> int:
     from fare_cli.run.runner import run
 
     signals = StopSignals()
@@ -176,7 +211,7 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -
 
     try:
         with signals.handled():
-            outcome = run(plan, open_backend, emit=emit, progress=shown.show)
+            outcome = run(plan, open_backend, emit=emit, progress=shown.show, stop=gate)
     except KeyboardInterrupt:
         shown.close()
         print(f"interrupted: {_how_to_go_on(plan)}", file=sys.stderr)
@@ -186,6 +221,8 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console) -
     if options.profile is not None:
         _write_profile(options.profile, outcome, judge, signals.backend is not None)
     _say_how_it_went(judge, plan, outcome, console)
+    if gate is not None:
+        _say_ruling(gate, outcome, console)
     if outcome.problem is not None:
         raise outcome.problem
     return outcome.exit_code
@@ -223,10 +260,21 @@ def _say_how_it_went(judge: Judge, plan: RunPlan, outcome: Outcome, console: Con
         console.say(line)
     console.say(f"prompts: {judge.prompt(plan.source.task).source}")
     if outcome.reason is not None:
-        rest = "" if outcome.reason == "limit" else f"; {_how_to_go_on(plan)}"
+        rest = f"; {_how_to_go_on(plan)}" if outcome.reason == "max_seconds" else ""
         console.say(f"incomplete: stopped by --{outcome.reason.replace('_', '-')}{rest}")
     if outcome.output is not None:
         console.say(f"written: {outcome.output}, with its manifest beside it")
+
+
+def _say_ruling(gate: RunGate, outcome: Outcome, console: Console) -> None:
+    """What the gate found, and how many records it did not need."""
+    from fare_cli.gate.check import OUTCOMES
+
+    for check in gate.checks:
+        console.say(f"gate: {check.name}: {check.decided}, {check.words}")
+    judged = outcome.summary.counts.total
+    saved = f"; {gate.records - outcome.begun:,} were never asked" if outcome.reason == "gate" else ""
+    console.say(f"gate: {OUTCOMES[gate.exit_code]} after {judged:,} of {gate.records:,} records{saved}")
 
 
 def _how_to_go_on(plan: RunPlan) -> str:

@@ -168,6 +168,15 @@ class JudgeOptions:
         Path | None,
         _option(_JUDGING, "--prompts", metavar="DIR", default="fare's own", help="Judge with the prompts in DIR."),
     ]
+    calibration: Annotated[
+        Path | None,
+        _option(
+            _JUDGING,
+            "--calibration",
+            metavar="FILE",
+            help="Give calibrated probabilities, by a file that fare eval --calibrate wrote for this judge.",
+        ),
+    ]
 
     model: Annotated[
         str | None,
@@ -264,6 +273,20 @@ class JudgeOptions:
     max_seconds: Annotated[
         float | None,
         _option(_RUN, "--max-seconds", metavar="S", help="Stop after S seconds; the same command goes on later."),
+    ]
+    gate: Annotated[
+        list[str],
+        _option(
+            _RUN,
+            "--gate",
+            metavar="LIMIT",
+            help="Stop as soon as it is sure that a limit such as min-win-rate=50% is kept (exit code 0) or broken "
+            "(1), with the records in random order; repeatable. See fare gate.",
+        ),
+    ]
+    confidence: Annotated[
+        str | None,
+        _option(_RUN, "--confidence", metavar="SHARE", default="95%", help="How sure --gate has to be."),
     ]
     isolated: Annotated[bool, _option(_RUN, "--isolated", help="Ignore fare.toml and pyproject.toml.")]
 
@@ -372,6 +395,7 @@ def judge_options(values: Mapping[str, Any]) -> JudgeOptions:
 
 _EMPTY: dict[str, Any] = {
     "map": [],
+    "gate": [],
     "format": "auto",
     "resume": True,
     **dict.fromkeys(("no_record", "quiet", "verbose", "force", "isolated", "dry_run"), False),

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
-#: Of every interval here and in `bootstrap`.
+#: Of every interval, unless another one was asked for.
 CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """Where the true value lies, with 95% confidence."""
+    """Where the true value lies, with 95% confidence unless another one was asked for."""
 
     low: float
     high: float
@@ -40,19 +40,19 @@ class Shift(NamedTuple):
     absolute: float
 
 
-def proportion(cases: int, of: int) -> Proportion:
+def proportion(cases: int, of: int, confidence: float = CONFIDENCE) -> Proportion:
     """`cases` of `of`; of nothing the share can be anything."""
     if not of:
         return Proportion(0, 0, Interval(0.0, 1.0))
-    return Proportion(cases, of, wilson(cases / of, of))
+    return Proportion(cases, of, wilson(cases / of, of, confidence))
 
 
-def wilson(share: float, of: float) -> Interval:
+def wilson(share: float, of: float, confidence: float = CONFIDENCE) -> Interval:
     """The score interval of Wilson 1927 for a share of `of` independent records.
 
     `of` may be fractional: so many independent records as clustered ones are worth.
     """
-    z_squared = float(norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    z_squared = float(norm.ppf((1 + confidence) / 2)) ** 2
     middle = share + z_squared / (2 * of)
     reach = math.sqrt(z_squared * (share * (1 - share) + z_squared / (4 * of)) / of)
     # Rounding leaves 1e-17 where the bound is 0.

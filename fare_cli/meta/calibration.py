@@ -18,8 +18,8 @@ Binning = Literal["equal mass", "equal width"]
 _MOST_BINS = 10
 _PER_BIN = 10
 _WIDE_BINS = 15
-# Kept probabilities have 6 digits: what was rounded to 0 was below half of the last.
-_SMALLEST = 5e-7
+#: Kept probabilities have 6 digits: what was rounded to 0 was below half of the last.
+SMALLEST = 5e-7
 _SIMULATIONS = 1000
 _SEED = 0
 
@@ -103,7 +103,7 @@ def score_probabilities(
     for shares, label in zip(probabilities, gold, strict=True):
         known = shares.get(label, 0.0)
         distances.append(sum(share**2 for share in shares.values()) - known**2 + (1 - known) ** 2)
-        losses.append(-float(np.log(max(known, _SMALLEST))))
+        losses.append(-float(np.log(max(known, SMALLEST))))
     brier, log_loss = mean(distances, clusters), mean(losses, clusters)
     return None if brier is None or log_loss is None else ProbabilityScores(brier, log_loss)
 

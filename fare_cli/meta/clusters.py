@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
-from fare_cli.meta.agreement import CONFIDENCE, Proportion, proportion, wilson
+from fare_cli.meta.agreement import CONFIDENCE, Interval, Proportion, proportion, wilson
 
 #: The cluster of each record, by any key; None where every record is a cluster of its own.
 Clusters = Sequence[Hashable] | None
@@ -32,28 +32,44 @@ def of_those(records: Sequence[int], clusters: Clusters) -> Clusters:
     return None if clusters is None else [clusters[record] for record in records]
 
 
-def clustered_proportion(cases: Sequence[bool], clusters: Clusters = None) -> Proportion:
+def clustered_proportion(
+    cases: Sequence[bool], clusters: Clusters = None, *, confidence: float = CONFIDENCE
+) -> Proportion:
     """The share of true ones with Wilson's interval, for as many independent records as the clustered ones are worth.
+
+    See `clustered_interval`. Where every record is a cluster of its own it is Wilson's interval itself.
+    """
+    found = proportion(int(np.count_nonzero(cases)), len(cases), confidence)
+    return found._replace(interval=clustered_interval(cases, clusters, confidence=confidence))
+
+
+def clustered_interval(
+    values: Sequence[bool] | Sequence[float], clusters: Clusters = None, *, confidence: float = CONFIDENCE
+) -> Interval:
+    """Where the mean of numbers from 0 to 1 lies: Wilson's interval for as many independent records as these are worth.
+
+    Numbers between 0 and 1 (half a win) are taken to scatter as widely as a share with their mean, which no numbers
+    from 0 to 1 exceed, so the interval is wider than need be where there are many of them.
 
     The records are divided by the design effect, how much more a share of clusters scatters than one of as many
     independent records (Rao & Scott 1992, Biometrics 48:577), and by Korn & Graubard's factor (1998, Survey
     Methodology 24:193) for that being estimated from few clusters. The effect lies between 1 (so the interval is never
     narrower than of independent records: a smaller estimate is noise far more often than truth) and what it is where
     all records of a cluster are alike, which is also taken where the cases are none or all and nothing can be
-    estimated. Where every record is a cluster of its own it is Wilson's interval itself.
+    estimated.
     """
-    records = len(cases)
-    found = proportion(int(np.count_nonzero(cases)), records)
+    records = len(values)
+    if not records:
+        return Interval(0.0, 1.0)
     numbers = cluster_numbers(clusters, records)
     sizes = np.bincount(numbers)
-    if len(sizes) == records or found.share is None:
-        return found
-    hits = np.bincount(numbers[np.array(cases, bool)], minlength=len(sizes))
-    return found._replace(interval=wilson(found.share, _independent_records(hits, sizes)))
+    hits = np.bincount(numbers, weights=np.asarray(values, float)).astype(float)
+    of = records if len(sizes) == records else _independent_records(hits, sizes, confidence)
+    return wilson(float(hits.sum()) / records, of, confidence)
 
 
-def _independent_records(hits: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp]) -> float:
-    """How many independent records the clusters with so many hits and records are worth."""
+def _independent_records(hits: npt.NDArray[np.float64], sizes: npt.NDArray[np.intp], confidence: float) -> float:
+    """How many independent records the clusters with so many hits (or parts of them) and records are worth."""
     records, clusters = int(sizes.sum()), len(sizes)
     fewest = records**2 / float((sizes**2).sum())
     share = float(hits.sum()) / records
@@ -62,6 +78,6 @@ def _independent_records(hits: npt.NDArray[np.intp], sizes: npt.NDArray[np.intp]
     variance = clusters / (clusters - 1) * float(((hits - sizes * share) ** 2).sum()) / records**2
     # Both variances are the unbiased ones, so that the effect of clusters of one is exactly 1.
     effect = max(variance / (share * (1 - share) / (records - 1)), 1.0)
-    tail = (1 + CONFIDENCE) / 2
+    tail = (1 + confidence) / 2
     few = float(t.ppf(tail, records - 1) / t.ppf(tail, clusters - 1)) ** 2
     return max(records / effect * few, fewest)

@@ -1,14 +1,17 @@
-"""Two judges compared on the same records."""
+"""Two judges, or two versions of what is judged, compared on the same records."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.stats import binomtest
+import numpy as np
+from scipy.stats import binomtest, norm
 
+from fare_cli.meta.agreement import CONFIDENCE, Interval
 from fare_cli.meta.bootstrap import Estimate, Statistic, bootstrap, paired_difference
-from fare_cli.meta.clusters import Clusters
+from fare_cli.meta.clusters import Clusters, cluster_numbers
 
 
 class McNemar(NamedTuple):
@@ -53,3 +56,42 @@ def difference(before: Statistic, after: Statistic, records: int, clusters: Clus
     side has none.
     """
     return bootstrap(lambda drawn: after(drawn) - before(drawn), records, clusters)
+
+
+class Noise(NamedTuple):
+    """How often a judge gives another verdict where nothing has changed that should matter, and by how much (0 to 1)
+    the value of a record then moves."""
+
+    flip_rate: float
+    size: float = 1.0
+
+
+def noisy_difference(
+    before: Sequence[float],
+    after: Sequence[float],
+    changed: Sequence[bool],
+    noise: Noise,
+    clusters: Clusters = None,
+    *,
+    confidence: float = CONFIDENCE,
+) -> Estimate | None:
+    """By how much the mean over all records has risen through those that were `changed`; None without any record.
+
+    What the judge was shown twice as it is can have got neither better nor worse: such a record counts as no difference
+    whatever was said of it. A changed record may have another value only because the judge gave another verdict on the
+    same thing said in other words, so the interval, that of `paired_difference`, is widened by what such flips do to
+    the mean: they come independently of the records that were drawn, and errors that are independent add in squares.
+    Flips of the records of one cluster are taken to go together. Where many records flipped the resampled interval has
+    some of that noise already, and the sum errs on the wide side.
+    """
+    numbers = cluster_numbers(clusters, len(before))
+    shown = np.array(changed, bool)
+    found = paired_difference(before, np.where(shown, after, before).tolist(), clusters, confidence=confidence)
+    if found is None or found.interval is None:
+        return found
+    exposed = np.bincount(numbers[shown])
+    spread = noise.size * math.sqrt(noise.flip_rate * float((exposed**2).sum())) / len(before)
+    reach = float(norm.ppf((1 + confidence) / 2)) * spread
+    low = found.value - math.hypot(found.value - found.interval.low, reach)
+    high = found.value + math.hypot(found.interval.high - found.value, reach)
+    return Estimate(found.value, Interval(max(low, -1.0), min(high, 1.0)))

@@ -23,13 +23,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of values under columns. `name` is unique in the report; `note` says by which protocol or rule."""
+    """Rows of values under columns. `name` is unique in the report; `note` says by which protocol or rule.
+
+    `shaded` is for counts: a page shows how much of its row each one is.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
     note: str = ""
+    shaded: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
-from fare_cli.report.model import Bar, Forest, Plot, Report, Series
+from fare_cli.report.model import Bar, Forest, Plot, Report, Series, Table, Value
 from fare_cli.report.text import fact_in_words, value_in_words
 
 _WIDTH, _HEIGHT = 720, 320
@@ -85,18 +87,43 @@ class _Axis(NamedTuple):
 
 def page(report: Report) -> str:
     """The whole page. What came from files is escaped."""
-    source = resources.files("fare_cli.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["words"] = value_in_words
-    environment.filters["fact"] = fact_in_words
+    return _environment().get_template("page.html.jinja").render(report=report, **_drawn_parts(report.parts))
+
+
+def parts_html(parts: Sequence[Table | Plot | Forest]) -> Markup:
+    """The parts as HTML to be put into another page: a section each, escaped, without a `style` attribute."""
+    return Markup(_environment().get_template("parts.html.jinja").render(**_drawn_parts(parts)))
+
+
+def _environment() -> Environment:
+    folder = resources.files("fare_cli.report")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"words": value_in_words, "fact": fact_in_words, "shade": _shade}
+    return environment
+
+
+def _drawn_parts(parts: Sequence[Table | Plot | Forest]) -> dict[str, Any]:
+    """What the template of parts needs."""
     drawings: dict[str, _Drawing | _Rows] = {}
-    for plot in report.plots:
-        if isinstance(plot, Forest) and plot.bars:
-            drawings[plot.name] = _rows(plot)
-        elif isinstance(plot, Plot) and any(one.points for one in plot.series):
-            drawings[plot.name] = _drawing(plot)
+    for part in parts:
+        if isinstance(part, Forest) and part.bars:
+            drawings[part.name] = _rows(part)
+        elif isinstance(part, Plot) and any(one.points for one in part.series):
+            drawings[part.name] = _drawing(part)
     frame = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
-    return environment.from_string(source).render(report=report, drawings=drawings, frame=frame)
+    return {"parts": parts, "drawings": drawings, "frame": frame}
+
+
+def _shade(value: Value, row: tuple[Value, ...]) -> int:
+    """How dark a count is, 0 to 9, by how much of its row it is."""
+    total = sum(other for other in row if isinstance(other, int))
+    return math.ceil(9 * value / total) if isinstance(value, int) and total else 0
 
 
 def _drawing(plot: Plot) -> _Drawing:
@@ -104,15 +131,15 @@ def _drawing(plot: Plot) -> _Drawing:
     heights = [height for point in points for height in (point.y, point.low, point.high) if height is not None]
     bars = any(one.style == "bars" for one in plot.series)
     places = [point.x for point in points]
+    gaps = sorted(set(places))
+    gap = min((after - before for before, after in itertools.pairwise(gaps)), default=1.0)
     least = 1.0 if all(float(place).is_integer() for place in places) else 0.0
-    across = _axis(places, _LEFT, _RIGHT, pad=0.5 if bars else 0.0, least=least)
+    across = _axis(places, _LEFT, _RIGHT, pad=gap / 2 if bars else 0.0, least=least)
     up = _axis([*heights, 0.0] if bars else heights, _BOTTOM, _TOP)
     diagonal = None
     if plot.diagonal:
         low, high = max(across.ticks[0], up.ticks[0]), min(across.ticks[-1], up.ticks[-1])
         diagonal = (across.at(low), up.at(low), across.at(high), up.at(high))
-    gaps = sorted({point.x for point in points})
-    gap = min((after - before for before, after in itertools.pairwise(gaps)), default=1.0)
     return _Drawing(
         plot=plot,
         series=[_drawn(one, number, across, up) for number, one in enumerate(plot.series)],

@@ -81,6 +81,30 @@ def _unusable(path: Path, what: str, error: OSError) -> InputError:
     return InputError(f"cannot open {what} {path}: {error.strerror or error}")
 
 
+def append_whole(descriptor: int, data: bytes, end: int, what: str) -> None:
+    """Writes all of `data` behind `end`, where the descriptor stands. Raises EnvironmentFault where the disk does not
+    take it; then the file ends at `end` again."""
+    written = 0
+    try:
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, end)
+            os.lseek(descriptor, end, os.SEEK_SET)
+        raise disk_fault(what, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the disk hold the names in a folder, where its file system can be told to."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_whole(path: Path, text: str, what: str) -> None:
     """Puts `text` at `path` in one step: readers see the old file or the new one."""
     partial = path.with_name(path.name + ".partial")
@@ -133,7 +157,7 @@ class OutputFile:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._partial.replace(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise disk_fault(f"output {self.path}", error) from error
         self._file.close()
@@ -151,12 +175,3 @@ class OutputFile:
         # Closing flushes, which fails again on a full disk; the file is unlinked already.
         with contextlib.suppress(OSError):
             self._file.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

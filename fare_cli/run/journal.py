@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from fare_cli.asks import BackendInfo, Reply
 from fare_cli.errors import EnvironmentFault, InputError
 from fare_cli.identity import JudgeIdentity
-from fare_cli.run.files import disk_fault, keep_private, open_locked
+from fare_cli.run.files import append_whole, disk_fault, keep_private, open_locked
 from fare_cli.run.lines import split_lines
 
 FORMAT = 1
@@ -138,15 +138,7 @@ class Journal:
     def _write_line(self, values: Mapping[str, Any]) -> None:
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
         data = text.encode("utf-8", "surrogatepass") + b"\n"
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._end)
-                os.lseek(self._descriptor, self._end, os.SEEK_SET)
-            raise disk_fault(f"journal {self.path}", error) from error
+        append_whole(self._descriptor, data, self._end, f"journal {self.path}")
         self._end += len(data)
         if time.monotonic() - self._synced_at > _SYNC_EVERY_S:
             self._sync()

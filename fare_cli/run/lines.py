@@ -17,10 +17,11 @@ from typing import IO, Any, NamedTuple, TypeAlias, cast
 
 from fare_cli.errors import InputError
 from fare_cli.run.files import disk_fault
+from fare_cli.run.ids import CompactTable
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 PARQUET_MAGIC = b"PAR1"
 _FOREIGN_STARTS = {
@@ -35,13 +36,33 @@ _FOREIGN_STARTS = {
 }
 
 
+class Clusters(NamedTuple):
+    """How many records that are not independent of each other come together: all records, clusters of them, and the
+    records in the largest."""
+
+    records: int
+    clusters: int
+    largest: int
+
+
+class InCluster(NamedTuple):
+    """Whether the next line is of another cluster, and what is known of all of them."""
+
+    ends: bool
+    of: Clusters
+
+
 class RawLine(NamedTuple):
-    """One physical line. `data` has no line end; None where the line is over the limit. `number` counts from 1."""
+    """One physical line. `data` has no line end; None where the line is over the limit. `number` counts from 1.
+
+    `cluster` is there where lines come by clusters.
+    """
 
     file: str
     number: int
     data: bytes | None
     size: int
+    cluster: InCluster | None = None
 
 
 Unpacked: TypeAlias = "io.BufferedReader[Any] | gzip.GzipFile"
@@ -126,7 +147,7 @@ def is_plain_file(name: str) -> bool:
     if is_pipe(name):
         return False
     with Path(name).open("rb") as file:
-        return file.read(2) != _GZIP_MAGIC
+        return file.read(2) != GZIP_MAGIC
 
 
 def count_lines(inputs: Sequence[str]) -> int | None:
@@ -185,7 +206,7 @@ def open_unpacked(name: str, digest: InputDigest) -> Iterator[tuple[Unpacked, by
         start = hashed.start(8)
         buffered = stack.enter_context(io.BufferedReader(hashed, _CHUNK_BYTES))
         opened: Unpacked = buffered
-        if start.startswith(_GZIP_MAGIC):
+        if start.startswith(GZIP_MAGIC):
             unpacking = stack.enter_context(gzip.GzipFile(fileobj=buffered))
             # Unbuffered above: a buffer that fills itself would lose what comes before a damage.
             opened = unpacking
@@ -277,14 +298,25 @@ def split_lines(read: Callable[[int], bytes], max_line_bytes: int, start: int = 
 class ShuffledLines:
     """All lines of all inputs in an order that depends only on `seed` and their number.
 
-    Keeps 12 bytes a line. Input that cannot be read twice (stdin, gzip) is unpacked into an unnamed temporary file.
+    With `cluster_of`, which names the cluster of a line (None: one of its own), clusters come in random order and the
+    lines of each together, as they stand in the inputs.
+
+    Keeps 12 bytes a line, 16 and 15 to 30 a cluster with `cluster_of`. Input that cannot be read twice (stdin, gzip) is
+    unpacked into an unnamed temporary file.
     """
 
     def __init__(
-        self, inputs: Sequence[str], digests: list[InputDigest], seed: int, *, max_line_bytes: int = MAX_LINE_BYTES
+        self,
+        inputs: Sequence[str],
+        digests: list[InputDigest],
+        seed: int,
+        *,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        cluster_of: Callable[[bytes], str | None] | None = None,
     ) -> None:
         self._inputs = inputs
         self._max_line_bytes = max_line_bytes
+        self._numbers = None if cluster_of is None else _ClusterNumbers(cluster_of)
         self._files: list[IO[bytes]] = []
         self._first_line: list[int] = []
         self._starts: array[int] = array("Q")
@@ -297,7 +329,7 @@ class ShuffledLines:
         except BaseException:
             self.close()
             raise
-        self._order = _order(len(self._starts), seed)
+        self._order = _order(len(self._starts), seed, None if self._numbers is None else self._numbers.of_line)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -310,21 +342,59 @@ class ShuffledLines:
             read = source.read1 if plain else _copying(source, copy)
             for piece in split_lines(read, self._max_line_bytes, mark):
                 self._starts.append(piece.start)
+                if self._numbers is not None:
+                    self._numbers.add(piece.data)
         return copy
 
     def __iter__(self) -> Iterator[RawLine]:
-        for index in self._order:
+        numbers = self._numbers
+        clusters = None if numbers is None else numbers.clusters()
+        for position, index in enumerate(self._order):
             which = _last_at_or_below(self._first_line, index)
             file = self._files[which]
             file.seek(self._starts[index])
             data = file.readline(self._max_line_bytes + 1)
             size = len(data)
             whole = data.removesuffix(b"\n") if size <= self._max_line_bytes or data.endswith(b"\n") else None
-            yield RawLine(self._inputs[which], index - self._first_line[which] + 1, whole, size)
+            cluster = None
+            if numbers is not None and clusters is not None:
+                following = self._order[position + 1 : position + 2]
+                ends = not following or numbers.of_line[following[0]] != numbers.of_line[index]
+                cluster = InCluster(ends, clusters)
+            yield RawLine(self._inputs[which], index - self._first_line[which] + 1, whole, size, cluster)
 
     def close(self) -> None:
         for file in self._files:
             file.close()
+
+
+class _ClusterNumbers:
+    """The cluster of every line as a number, in the order in which they first come; empty lines have their own."""
+
+    def __init__(self, cluster_of: Callable[[bytes], str | None]) -> None:
+        self.of_line: array[int] = array("I")
+        self._cluster_of = cluster_of
+        self._known = CompactTable()
+        self._count = 0
+        self._empty = 0
+
+    def add(self, data: bytes | None) -> None:
+        is_empty = data is not None and not data.strip()
+        self._empty += is_empty
+        name = None if data is None or is_empty else self._cluster_of(data)
+        number = None if name is None else self._known.get(name)
+        if number is None:
+            number = self._count
+            self._count += 1
+            if name is not None:
+                self._known.set(name, number)
+        self.of_line.append(number)
+
+    def clusters(self) -> Clusters:
+        import numpy as np
+
+        sizes = np.bincount(np.asarray(self.of_line)) if self.of_line else np.zeros(1, np.intp)
+        return Clusters(len(self.of_line) - self._empty, self._count - self._empty, int(sizes.max()))
 
 
 def _copying(source: Unpacked, copy: IO[bytes]) -> Callable[[int], bytes]:
@@ -346,11 +416,14 @@ def _last_at_or_below(starts: Sequence[int], index: int) -> int:
     return which
 
 
-def _order(count: int, seed: int) -> array[int]:
-    """A permutation of `count` line indices, sorted by a hash of seed and index: the same with every numpy."""
+def _order(count: int, seed: int, clusters: array[int] | None = None) -> array[int]:
+    """A permutation of `count` line indices, sorted by a hash of seed and index: the same with every numpy.
+
+    With the cluster of every line, clusters are sorted so; different ones never have one hash.
+    """
     import numpy as np
 
-    index = np.arange(count, dtype=np.uint64)
+    index = np.arange(count, dtype=np.uint64) if clusters is None else np.array(clusters, np.uint64)
     key = index + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
     # splitmix64's finaliser (Steele, Lea, Flood 2014): neighbouring inputs give unrelated keys.
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

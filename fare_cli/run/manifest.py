@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from fare_cli.run.files import write_whole
 
-Reason = Literal["limit", "max_seconds"]
+Reason = Literal["limit", "max_seconds", "gate"]
 
 
 class InputFile(BaseModel):
@@ -48,6 +48,21 @@ class Timing(BaseModel):
     records_per_minute: float
 
 
+class GateFacts(BaseModel):
+    """A gate that watched the run: its limits, how sure it had to be, and how many records its order was drawn from.
+
+    Records came in a random order by `shuffle_seed`, those of a cluster together; `outcome` is `pass`, `fail` or
+    `undecided`.
+    """
+
+    limits: list[str]
+    confidence: float
+    records: int
+    clusters: int
+    largest_cluster: int
+    outcome: str
+
+
 class Manifest(BaseModel):
     """`complete` is true where every record of the inputs has its verdict in the output; else `reason` says why not.
 
@@ -67,6 +82,7 @@ class Manifest(BaseModel):
     limit: int | None
     max_seconds: float | None
     shuffle_seed: int | None
+    gate: GateFacts | None = None
     counts: dict[str, Any]
     asking: dict[str, Any]
     timing: Timing

@@ -6,13 +6,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from fare_cli import records
 from fare_cli.errors import InputError, RecordError
 from fare_cli.records import Record, Split
 from fare_cli.run.ids import MOST, RecordIds
-from fare_cli.run.lines import MAX_LINE_BYTES, InputDigest, RawLine, ShuffledLines, read_lines
+from fare_cli.run.lines import MAX_LINE_BYTES, InCluster, InputDigest, RawLine, ShuffledLines, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Item:
     """A record with its id, or the error that it has instead.
 
     Both are there where a record is sound but its id is taken. `id` is "" where not even an id could be read. `size` is
-    about how many bytes of memory the record needs.
+    about how many bytes of memory the record needs. `cluster` is there where records come by clusters.
     """
 
     record: Record | None
@@ -36,17 +37,22 @@ class Item:
     id: str = ""
     place: Place | None = None
     size: int = 0
+    cluster: InCluster | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InputPlan:
-    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory."""
+    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory.
+
+    `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together.
+    """
 
     task: str
     files: tuple[str, ...]
     field_map: Mapping[str, str] = field(default_factory=dict)
     split: Split | None = None
     shuffle_seed: int | None = None
+    by_cluster: bool = False
     max_line_bytes: int = MAX_LINE_BYTES
     records: tuple[Record | Mapping[str, Any], ...] = ()
 
@@ -66,7 +72,8 @@ def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Ite
     for line in _lines(plan, digests):
         if line.data is None or line.data.strip():
             place = Place(line.file, line.number)
-            yield _identified(_item(plan, line, place), ids, places.number(place), places.name)
+            item = _identified(_item(plan, line, place), ids, places.number(place), places.name)
+            yield item if line.cluster is None else replace(item, cluster=line.cluster)
 
 
 def read_values(plan: InputPlan) -> Iterator[tuple[Place, Any]]:
@@ -89,7 +96,13 @@ def _lines(plan: InputPlan, digests: list[InputDigest]) -> Iterator[RawLine]:
             _refuse_other_json(line)
             yield line
         return
-    shuffled = ShuffledLines(plan.files, digests, plan.shuffle_seed, max_line_bytes=plan.max_line_bytes)
+    shuffled = ShuffledLines(
+        plan.files,
+        digests,
+        plan.shuffle_seed,
+        max_line_bytes=plan.max_line_bytes,
+        cluster_of=partial(_cluster, plan) if plan.by_cluster else None,
+    )
     with contextlib.closing(shuffled):
         for line in shuffled:
             _refuse_other_json(line)
@@ -124,6 +137,14 @@ def _item(plan: InputPlan, line: RawLine, place: Place) -> Item:
     except RecordError as error:
         return Item(None, error, _given_id(values), place, line.size)
     return Item(record, None, record.id, place, line.size)
+
+
+def _cluster(plan: InputPlan, data: bytes) -> str | None:
+    """The cluster of the record in a line; None where it holds none."""
+    with contextlib.suppress(RecordError):
+        values = _json_of(RawLine("", 0, data, len(data)), plan.max_line_bytes)
+        return records.parse(plan.task, values, field_map=plan.field_map, split=plan.split).cluster()
+    return None
 
 
 def _json_of(line: RawLine, max_line_bytes: int) -> Any:

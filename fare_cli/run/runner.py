@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from fare_cli.asks import Backend
 from fare_cli.errors import ExitCode, InputError, InvalidRecordsError
@@ -16,12 +18,27 @@ from fare_cli.run import manifest as manifests
 from fare_cli.run.ahead import ReadAhead
 from fare_cli.run.files import OutputFile
 from fare_cli.run.journal import Journal, peek_headers
-from fare_cli.run.lines import InputDigest, check_inputs, count_lines, is_pipe
+from fare_cli.run.lines import InCluster, InputDigest, check_inputs, count_lines, is_pipe
 from fare_cli.run.progress import Pace, ProgressSnapshot
 from fare_cli.run.reader import InputPlan, Item, read_items
 from fare_cli.run.stream import Judging, Steps
 from fare_cli.run.summary import Counts, Summary
 from fare_cli.verdicts import Verdict
+
+
+class StopRule(Protocol):
+    """Watches the verdicts of a run whose records come by clusters, and may end it before its input does."""
+
+    def add(self, verdict: Verdict, cluster: InCluster) -> bool:
+        """Takes the next verdict in the order of the records, whichever reply came first; whether the run may end."""
+
+    @property
+    def facts(self) -> manifests.GateFacts | None:
+        """What the manifest says of it; None before the first verdict."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What it says of the verdicts so far: OK, GATE or UNDECIDED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,9 @@ class Outcome:
     """How a run ended. `reason` says what stopped it before the end of its input; None if nothing did.
 
     `problem` is the error that the records are to blame for (too many invalid, or none judged), not raised since the
-    output is there all the same. `first_invalid` says for people what the first invalid record lacks.
+    output is there all the same. `first_invalid` says for people what the first invalid record lacks. `ruling` is that
+    of the stop rule, None without one. `begun` counts the records that were taken up, those too whose verdict was not
+    waited for.
     """
 
     summary: Summary
@@ -60,6 +79,8 @@ class Outcome:
     output: Path | None = None
     first_invalid: str | None = None
     problem: InvalidRecordsError | None = None
+    ruling: ExitCode | None = None
+    begun: int = 0
 
     @property
     def complete(self) -> bool:
@@ -67,9 +88,14 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0, or that of the problem; 1 where the time limit left records unjudged."""
+        """0, or that of the problem or of the stop rule; 1 where the time limit left records unjudged.
+
+        Under a stop rule 1 says that it failed, and nothing else: where time ran out first it is undecided.
+        """
         if self.problem is not None:
             return self.problem.exit_code
+        if self.ruling is not None:
+            return self.ruling
         return ExitCode.GATE if self.reason == "max_seconds" else ExitCode.OK
 
 
@@ -79,13 +105,17 @@ def run(
     *,
     emit: Callable[[Verdict], None] | None = None,
     progress: Callable[[ProgressSnapshot], None] | None = None,
+    stop: StopRule | None = None,
 ) -> Outcome:
     """Judges all records of the plan's input, and gives the counts.
 
     `open_backend` is called once, and only if an ask has no reply in the journal; the caller closes what it opened.
-    `emit` gets every verdict in order. Raises InputError (inputs, output or journal cannot be used),
-    InvalidRecordsError (`strict`), EnvironmentFault (disk, model) and KeyboardInterrupt: in all these cases the replies
-    so far are in the journal, nothing is put under the output's name, and the same plan goes on from there.
+    `emit` gets every verdict in order. `stop`, for a source that is read `by_cluster`, may end the run earlier: the
+    output is then complete for the records that come first in its order.
+
+    Raises InputError (inputs, output or journal cannot be used), InvalidRecordsError (`strict`), EnvironmentFault
+    (disk, model) and KeyboardInterrupt: in all these cases the replies so far are in the journal, nothing is put under
+    the output's name, and the same plan goes on from there.
     """
     started = datetime.datetime.now(datetime.UTC)
     begun = time.monotonic()
@@ -96,7 +126,7 @@ def run(
         total = _count(plan.source) if progress is not None else None
         if total is not None and plan.limit is not None:
             total = min(total, plan.limit)
-        work = _Work(plan, journal, output, Pace(progress, total) if progress is not None else None)
+        work = _Work(plan, journal, output, Pace(progress, total) if progress is not None else None, stop)
         work.judge(open_backend, emit, begun)
         outcome = work.outcome(time.monotonic() - begun)
         if output is not None and journal is not None:
@@ -114,12 +144,15 @@ class _Work:
     journal: Journal | None
     output: OutputFile | None
     pace: Pace | None
+    stop: StopRule | None
     counts: Counts = field(default_factory=Counts)
     digests: list[InputDigest] = field(default_factory=list)
     first_invalid: str | None = None
     limit_reached: bool = False
     judged_from: float = 0.0
     judging: Judging | None = None
+    clusters: deque[InCluster] = field(default_factory=deque)
+    stopped: bool = False
 
     def judge(self, open_backend: Callable[[], Backend], emit: Callable[[Verdict], None] | None, begun: float) -> None:
         plan = self.plan
@@ -147,7 +180,14 @@ class _Work:
                 if verdict.status == "invalid":
                     self._note_invalid(verdict)
                 self._tick()
+                if self.stop is not None and self._may_stop(self.stop, verdict):
+                    break
         self._tick(last=True)
+
+    def _may_stop(self, stop: StopRule, verdict: Verdict) -> bool:
+        cluster = self.clusters.popleft()
+        self.stopped = stop.add(verdict, cluster) and self.counts.total < cluster.of.records
+        return self.stopped
 
     def _items(self) -> Iterator[Item]:
         limit = self.plan.limit
@@ -156,6 +196,8 @@ class _Work:
             if limit is not None and number > limit:
                 self.limit_reached = True
                 return
+            if item.cluster is not None:
+                self.clusters.append(item.cluster)
             yield item
             # A pipe may stay open for ever: whether more would have come is not waited for.
             if number == limit and any(is_pipe(name) for name in self.plan.source.files):
@@ -180,12 +222,16 @@ class _Work:
         reason: manifests.Reason | None = "limit" if self.limit_reached else None
         if self.judging.out_of_time:
             reason = "max_seconds"
+        if self.stopped:
+            reason = "gate"
         return Outcome(
             summary=Summary(self.counts, self.judging.asking, seconds, now - self.judged_from),
             reason=reason,
             output=self.output.path if self.output is not None else None,
             first_invalid=self.first_invalid,
             problem=self._problem(reason),
+            ruling=None if self.stop is None else self.stop.exit_code,
+            begun=self.judging.begun,
         )
 
     def _problem(self, reason: manifests.Reason | None) -> InvalidRecordsError | None:
@@ -233,6 +279,7 @@ class _Work:
             limit=plan.limit,
             max_seconds=plan.max_seconds,
             shuffle_seed=plan.source.shuffle_seed,
+            gate=None if self.stop is None else self.stop.facts,
             counts=summary.counts.to_json(),
             asking=asdict(summary.asking),
             timing=manifests.Timing(

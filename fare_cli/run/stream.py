@@ -53,7 +53,8 @@ class _UnderWay(NamedTuple):
 
 
 class Judging:
-    """One pass over records. `asking` counts as it goes; `out_of_time` is set where the deadline ended the pass.
+    """One pass over records. `asking` counts as it goes, `begun` the records that were taken up; `out_of_time` is set
+    where the deadline ended the pass.
 
     The backend is opened by the first ask that the journal cannot answer, and stays open: whoever opens it closes it.
     `deadline` is a time.monotonic(); after it no verdict is given, and a decode under way is broken off. `each_pass` is
@@ -71,6 +72,7 @@ class Judging:
         each_pass: Callable[[int], None] | None = None,
     ) -> None:
         self.asking = Asking()
+        self.begun = 0
         self.out_of_time = False
         self.backend: Backend | None = None
         self._task = task
@@ -83,7 +85,6 @@ class Judging:
         self._entries: deque[_Entry] = deque()
         self._bytes = 0
         self._under_way: dict[str, _UnderWay] = {}
-        self._taken = 0
         self._ended = False
         self._would_wait: Callable[[], bool] = lambda: False
         self._failure: InputError | None = None
@@ -161,8 +162,8 @@ class Judging:
         return len(self._entries) < max(_WAITING_RECORDS, _WAITING_WINDOWS * window)
 
     def _admit(self, item: Item) -> list[Ask]:
-        entry = _Entry(item, self._taken)
-        self._taken += 1
+        entry = _Entry(item, self.begun)
+        self.begun += 1
         self._entries.append(entry)
         self._bytes += item.size
         if item.error is not None:

@@ -43,15 +43,15 @@ def evaluate(verdicts: Iterable[Verdict], *, name: str = "verdicts") -> Report:
 def report_on(sets: Sequence[VerdictSet], *, extra: Sequence[Table] = ()) -> Report:
     """The report on several sets of verdicts: each by itself; judges of the same records compared; and where one judge
     gave verdicts of several tasks on the same answers, whether they tell one story. `extra` tables come first."""
-    names = _names(sets)
+    names = names_of(sets)
     figures = [measure(one.protocol.headline, one.cases) for one in sets]
     parts: list[Part] = [*extra, *_all_sets(sets, names, figures), *_reported(sets, names, figures)]
     warnings: list[str] = []
     chances = [one.chance() for one in sets]
     for verdicts, name, chance in zip(sets, names, chances, strict=True):
         own = _section(verdicts, chance)
-        parts += own if len(sets) == 1 else [_within(name, part) for part in own]
-        warnings += [_said_of(sets, name, text) for text in _warnings(verdicts, chance)]
+        parts += own if len(sets) == 1 else [within(name, part) for part in own]
+        warnings += [_said_of(sets, name, text) for text in warnings_of(verdicts, chance)]
     if all(case.gold is None for one in sets for case in one.cases):
         warnings.append("no record has gold: how often the judge is right cannot be measured")
     for more, said in (_judges_compared(sets, names), _protocols_compared(sets)):
@@ -67,7 +67,7 @@ def _judges_compared(sets: Sequence[VerdictSet], names: Sequence[str]) -> tuple[
     warnings: list[str] = []
     for (one, first), (other, second) in combinations(zip(sets, names, strict=True), 2):
         compared, said = _compared(one, other, (first, second))
-        parts += compared if len(sets) == 2 else [_within(f"{first} and {second}", part) for part in compared]
+        parts += compared if len(sets) == 2 else [within(f"{first} and {second}", part) for part in compared]
         warnings += said
     return parts, warnings
 
@@ -79,7 +79,7 @@ def _protocols_compared(sets: Sequence[VerdictSet]) -> tuple[list[Part], list[st
     for stories_told, name in found:
         note = " (no more than chance would)" if no_more_than_chance(stories_told) else ""
         crossed = [replace(part, title=part.title + note) for part in one_story_parts(stories_told)]
-        parts += crossed if not name else [_within(name, part) for part in crossed]
+        parts += crossed if not name else [within(name, part) for part in crossed]
     if found and any(one.weights is None for one in sets):
         return parts, ["that one judge gave the verdicts of all tasks is taken for granted: a manifest is missing"]
     return parts, []
@@ -98,7 +98,8 @@ def _section(verdicts: VerdictSet, chance: str | None) -> list[Part]:
     return [*quality, *record_parts(cases), *cost_parts(cases, verdicts.timing)]
 
 
-def _warnings(verdicts: VerdictSet, chance: str | None) -> list[str]:
+def warnings_of(verdicts: VerdictSet, chance: str | None) -> list[str]:
+    """What has to be known before any figure of a set; `chance` is its `VerdictSet.chance()`."""
     said = list(verdicts.warnings)
     if chance is not None:
         said.append(f"the judge was not shown to be better than chance: {chance}")
@@ -185,7 +186,7 @@ def _across(sets: Sequence[VerdictSet]) -> list[tuple[list[Any], str]]:
     return there if len(there) > 1 else [(story, "") for story, _ in there]
 
 
-def _within(name: str, part: Part) -> Part:
+def within(name: str, part: Part) -> Part:
     """The part as one of several of its kind."""
     return replace(part, name=f"{_slug(name)}-{part.name}", title=f"{name}: {part.title}")
 
@@ -194,7 +195,7 @@ def _said_of(sets: Sequence[VerdictSet], name: str, text: str) -> str:
     return text if len(sets) == 1 else f"{name}: {text}"
 
 
-def _names(sets: Sequence[VerdictSet]) -> list[str]:
+def names_of(sets: Sequence[VerdictSet]) -> list[str]:
     """A name for each set that no other has, also where only letters and digits of it are left."""
     names: list[str] = []
     for one in sets:

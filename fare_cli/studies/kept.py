@@ -16,6 +16,10 @@ NOT_KEPT = "verdict files are what fare judge -o and fare eval -o write, one tas
 """The hint for a file that holds something else."""
 
 
+class NoVerdicts(InputError):
+    """A file that holds none."""
+
+
 class KeptVerdict(NamedTuple):
     """A verdict, and the line it stands in."""
 
@@ -26,7 +30,8 @@ class KeptVerdict(NamedTuple):
 def kept_verdicts(path: Path, digests: list[InputDigest]) -> Iterator[KeptVerdict]:
     """The verdicts in a file, plain or gzip, in order; its digest is appended to `digests`.
 
-    Raises InputError, with line and field, for a file that holds anything but verdicts of one task, or none.
+    Raises InputError, with line and field, for a file that holds anything but verdicts of one task, and NoVerdicts for
+    an empty one.
     """
     check_inputs([str(path)])
     task = None
@@ -41,7 +46,7 @@ def kept_verdicts(path: Path, digests: list[InputDigest]) -> Iterator[KeptVerdic
             )
         yield KeptVerdict(line, verdict)
     if task is None:
-        raise InputError(f"{path} holds no verdicts", NOT_KEPT)
+        raise NoVerdicts(f"{path} holds no verdicts", NOT_KEPT)
 
 
 def _verdict(line: RawLine) -> Verdict:

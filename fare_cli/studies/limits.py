@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, Protocol
 
 from fare_cli.errors import ExitCode, UsageError
 from fare_cli.meta.agreement import Interval
@@ -41,18 +41,23 @@ class Ruling(NamedTuple):
 def read_limit(text: str, measures: Collection[str], example: str) -> Limit:
     """A limit as the command line gives it: a share or a percentage. Raises UsageError that quotes `example`."""
     measure, equals, value = (part.strip() for part in text.partition("="))
-    number, percent, rest = value.partition("%")
     hint = f"for example --fail-on {example}"
-    if measure not in measures or not equals or rest:
+    if measure not in measures or not equals:
         raise UsageError(f"--fail-on {text!r}: one of {', '.join(measures)} with a number is wanted", hint)
+    return Limit(measure, read_share(value, f"--fail-on {text!r}", hint))
+
+
+def read_share(text: str, option: str, hint: str) -> float:
+    """A share or a percentage, above 0 and below 1. Raises UsageError that names the option."""
+    number, percent, rest = text.strip().partition("%")
     try:
-        limit = float(number) / (100 if percent else 1)
+        share = float(number + rest) / (100 if percent else 1)
     except ValueError:
-        raise UsageError(f"--fail-on {text!r}: {value!r} is no number", hint) from None
+        raise UsageError(f"{option}: {text!r} is no number", hint) from None
     # A bare 2 could mean two verdicts as well as 200 percent.
-    if not 0 < limit < 1:
-        raise UsageError(f"--fail-on {text!r}: a number between 0 and 1, or a percentage, is wanted", hint)
-    return Limit(measure, limit)
+    if not 0 < share < 1:
+        raise UsageError(f"{option}: a number between 0 and 1, or a percentage, is wanted", hint)
+    return share
 
 
 def outcome(interval: Interval, *, at_most: float = float("inf"), at_least: float = float("-inf")) -> ExitCode:
@@ -64,7 +69,14 @@ def outcome(interval: Interval, *, at_most: float = float("inf"), at_least: floa
     return ExitCode.UNDECIDED
 
 
-def worst(found: Sequence[Ruling]) -> ExitCode:
+class Ruled(Protocol):
+    """Whatever was decided on: a Ruling, or what a gate has in its place."""
+
+    @property
+    def outcome(self) -> ExitCode: ...
+
+
+def worst(found: Iterable[Ruled]) -> ExitCode:
     """The exit code of a gate: 1 if any limit is broken, else 4 if any is undecided, else 0."""
     outcomes = {ruling.outcome for ruling in found}
     return next((code for code in (ExitCode.GATE, ExitCode.UNDECIDED) if code in outcomes), ExitCode.OK)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fare_cli.meta import steps
-from fare_cli.meta.paired import compare_right, difference, mcnemar
+from fare_cli.meta.bootstrap import mean, paired_difference
+from fare_cli.meta.clusters import clustered_interval, clustered_proportion
+from fare_cli.meta.paired import Noise, compare_right, difference, mcnemar, noisy_difference
 from fare_cli.meta.verify import auroc
 from tests.simulating import answers, judged, solutions
 
@@ -85,3 +87,65 @@ def test_copies_in_a_cluster_do_not_narrow_the_interval() -> None:
 
 def test_a_measure_that_one_side_lacks_has_no_difference() -> None:
     assert difference(steps.f1([1], [1]), steps.f1([1], [1]), 1) is None
+
+
+def test_what_the_judge_was_shown_twice_has_not_changed() -> None:
+    before, after = [1.0] * 40, [0.0] * 20 + [1.0] * 20
+    untouched = noisy_difference(before, after, [False] * 40, Noise(0.0))
+    assert untouched is not None
+    assert untouched.value == 0
+    half = noisy_difference(before, after, [True] * 10 + [False] * 30, Noise(0.0))
+    assert half is not None
+    assert half.value == -0.25
+
+
+def test_a_noise_of_nothing_leaves_the_paired_difference() -> None:
+    before, after = [1.0, 0.0] * 20, [1.0, 1.0, 0.0, 0.0] * 10
+    assert noisy_difference(before, after, [True] * 40, Noise(0.0)) == paired_difference(before, after)
+
+
+def test_a_change_that_the_judges_flips_explain_is_none() -> None:
+    """Twelve of 200 verdicts for the worse, none for the better: sure, unless the judge flips one in five by itself."""
+    before, after = [1.0] * 200, [0.0] * 12 + [1.0] * 188
+    quiet = noisy_difference(before, after, [True] * 200, Noise(0.0))
+    noisy = noisy_difference(before, after, [True] * 200, Noise(0.2))
+    assert quiet is not None
+    assert noisy is not None
+    assert quiet.value == noisy.value == pytest.approx(-0.06)
+    assert quiet.interval is not None
+    assert noisy.interval is not None
+    assert quiet.interval.high < 0 < noisy.interval.high
+    # By hand: sqrt(0.2 / 200) x 1.96 = 0.062, in squares with what sampling leaves open.
+    reach = math.hypot(0.062, quiet.interval.high + 0.06)
+    assert noisy.interval.high == pytest.approx(-0.06 + reach, abs=1e-3)
+
+
+def test_flips_of_one_cluster_go_together_and_small_ones_count_less() -> None:
+    before, after = [1.0] * 60, [float(number % 7 > 2) for number in range(60)]
+    clusters = [number // 6 for number in range(60)]
+
+    def width(noise: Noise, clusters: list[int] | None = None) -> float:
+        found = noisy_difference(before, after, [True] * 60, noise, clusters)
+        assert found is not None
+        assert found.interval is not None
+        return found.interval.high - found.interval.low
+
+    assert width(Noise(0.1), clusters) > width(Noise(0.1)) > width(Noise(0.1, size=0.25)) > width(Noise(0.0))
+
+
+def test_a_lower_confidence_gives_a_narrower_interval_everywhere() -> None:
+    values = [0.0, 0.5, 1.0, 1.0] * 10
+    clusters = [number // 2 for number in range(40)]
+    for interval_at in (
+        lambda confidence: clustered_interval(values, clusters, confidence=confidence),
+        lambda confidence: mean(values, clusters, confidence=confidence).interval,
+        lambda confidence: paired_difference([0.5] * 40, values, clusters, confidence=confidence).interval,
+        lambda confidence: clustered_proportion([True, False] * 20, clusters, confidence=confidence).interval,
+    ):
+        wide, narrow = interval_at(0.99), interval_at(0.8)
+        assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_half_wins_are_taken_to_scatter_as_a_share_does() -> None:
+    halves, wins = clustered_interval([0.5] * 40), clustered_interval([True, False] * 20)
+    assert halves == wins

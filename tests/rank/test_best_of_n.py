@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fare_cli.rank.best_of_n import Candidate, best_of_n, found, picked, voted
-from fare_cli.rank.final_answers import final_answer
+from fare_cli.rank.final_answers import closing_answer, final_answer
 from fare_cli.rank.places import Places, mean_surely_above, places
 
 answers_to_one = st.lists(
@@ -107,6 +107,11 @@ def test_the_majority_of_many_answers_is_estimated_near_its_exact_value() -> Non
         ("A: 5\nThat was wrong.\nA: 50%", "50"),
         ("Final answer: Blue.", "blue"),
         ("A: .5", "0.5"),
+        ("The answer to this problem is 6.", "6"),
+        ("**Answer:** 18", "18"),
+        ("**Final Answer: 18**", "18"),
+        ("### Answer:\n\n18", "18"),
+        ("\\boxed{\\frac{\\sqrt{3}}{2}}", "\\frac{\\sqrt{3}}{2}"),
         ("A: 1/2", "1/2"),
         ("A: 3:45.", "3:45"),
         ("A: 6 guns/person", "6"),
@@ -123,6 +128,22 @@ def test_the_majority_of_many_answers_is_estimated_near_its_exact_value() -> Non
 )
 def test_final_answers(solution: str, answer: str | None) -> None:
     assert final_answer(solution) == answer
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        ("So 7.\nAnswer: 7", "7"),
+        ("So 7.\n\\[\n\\boxed{7} \\text{ m}\n\\]\n", "7"),
+        ("**Answer:**\n\n**7**\n", "**7**"),
+        ("The answer is 7. That is all.", "7. That is all."),
+        ("Answer: 7\n\nQuestion: what is 3 + 3?", None),
+        ("Answer: 5\nNo.\nAnswer: 7", "7"),
+        ("It is 7.", None),
+    ],
+)
+def test_an_answer_that_closes_a_solution(solution: str, answer: str | None) -> None:
+    assert closing_answer(solution) == answer
 
 
 def test_places_are_ranges_where_systems_are_not_told_apart() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.embedded import embedded_decoding, embedded_prompts
@@ -144,6 +147,32 @@ def test_an_adapter_becomes_an_adapter_on_its_base(
     assert embedded_prompts(output).keys() == read_prompt_texts().keys()
     with pytest.raises(UsageError, match="is no adapter"):
         export(start_checkpoint, tmp_path / "x.gguf", ExportOptions(), base=below, say=lambda _: None)
+
+
+def test_a_full_training_becomes_an_adapter_of_its_largest_changes(
+    start_checkpoint: Path, start_gguf: Path, records: Path, tmp_path: Path
+) -> None:
+    """Two directions in one matrix are all of the change: rank 2 is the trained model, rank 1 is a part of it."""
+    weights = load_file(start_checkpoint / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    out, into = weights[name].shape
+    generator = torch.Generator().manual_seed(1)
+    left, right = torch.randn(out, 2, generator=generator), torch.randn(2, into, generator=generator)
+    change = left * torch.tensor([0.2, 0.1]) @ right
+    trained = tmp_path / "trained"
+    shutil.copytree(start_checkpoint, trained)
+    save_file(weights | {name: weights[name] + change}, trained / "model.safetensors", metadata={"format": "pt"})
+    shares = {}
+    for rank in (1, 2):
+        base, output = Base(str(start_gguf), start_checkpoint, rank), tmp_path / f"rank-{rank}.gguf"
+        manifest = export(trained, output, ExportOptions(tolerance=1), base=base, check=records, say=lambda _: None)
+        shares[rank], labels = manifest.counts["share_of_change"], manifest.counts["labels"]["LoRA"]
+    assert 0.6 < shares[1] < 0.95
+    assert shares[2] == 1
+    assert labels["nats"] < CLEAR_NATS
+    assert read_header(output).metadata["general.type"] == "adapter"
+    with pytest.raises(ModelError, match="has the linear layers of"):
+        export(start_checkpoint, tmp_path / "x.gguf", ExportOptions(), base=base, say=lambda _: None)
 
 
 def test_readings_agree_where_they_should() -> None:

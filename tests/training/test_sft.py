@@ -19,7 +19,8 @@ import torch
 
 from fare_cli.errors import EnvironmentFault, InputError, InvalidRecordsError, UsageError
 from tests.training.running import kill_verb
-from training.config import Compute, Config, Data, Lora, Optimisation, Parallel, Saving
+from training.attention import by_sample
+from training.config import Attention, Compute, Config, Data, Lora, Optimisation, Parallel, Saving
 from training.manifest import read_manifest
 from training.samples import Sample, read_samples
 from training.sft import losses, run_folder, sft
@@ -40,12 +41,19 @@ def _one_thread() -> Iterator[None]:
 _SAVING = Saving()
 
 
-def _config(*, packing: bool = True, saving: Saving = _SAVING, lora: Lora | None = None, **optimisation: Any) -> Config:
+def _config(
+    *,
+    packing: bool = True,
+    attention: Attention = "sdpa",
+    saving: Saving = _SAVING,
+    lora: Lora | None = None,
+    **optimisation: Any,
+) -> Config:
     return Config(
         about="for a test",
         data=Data(max_length=1400, packing=packing),
         optimisation=Optimisation(**{"learning_rate": 1e-3, "warmup": 0.0, **optimisation}),
-        compute=Compute(bf16=False, gradient_checkpointing=False),
+        compute=Compute(bf16=False, gradient_checkpointing=False, attention=attention),
         saving=saving,
         lora=lora,
     )
@@ -70,21 +78,33 @@ def _loss_by_hand(model: Any, samples: list[Sample]) -> float:
     return total / count
 
 
-@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize(("packing", "attention"), [(True, "sdpa"), (True, "by_sample"), (False, "sdpa")])
 def test_the_loss_is_that_of_the_completions_tokens_and_of_no_others(
-    packing: bool, tiny_checkpoint: Path, samples: list[Sample], tmp_path: Path
+    packing: bool, attention: Attention, tiny_checkpoint: Path, samples: list[Sample], tmp_path: Path
 ) -> None:
     """Proven token by token: labels stand exactly where the mask is 1, the loss is the mean over just these, and it is
     the same for samples in one row as for each alone: none sees another."""
     few = samples[:4]
-    trainer = _trainer(tiny_checkpoint, tmp_path / "run", few, _config(packing=packing, batch=4))
+    trainer = _trainer(tiny_checkpoint, tmp_path / "run", few, _config(packing=packing, attention=attention, batch=4))
     (batch,) = list(trainer.get_train_dataloader())
     expected = [t if m else -100 for one in few for t, m in zip(one.input_ids, one.completion_mask, strict=True)]
     assert batch["labels"].flatten().tolist() == expected
     assert batch["input_ids"].flatten().tolist() == [token for one in few for token in one.input_ids]
     with torch.no_grad():
         loss = float(trainer.compute_loss(trainer.model, dict(batch)))
+        by_trl = float(super(OrderedTrainer, trainer).compute_loss(trainer.model, dict(batch)))
+    trainer.model.set_attn_implementation("sdpa")
     assert loss == pytest.approx(_loss_by_hand(trainer.model, few), abs=1e-4)
+    assert loss == pytest.approx(by_trl, abs=1e-5)
+
+
+def test_attention_by_sample_refuses_what_it_does_not_do() -> None:
+    tensors = torch.zeros(3, 1, 2, 4, 8)
+    assert by_sample(torch.nn.Module(), *tensors, None)[0].shape == (1, 4, 2, 8)
+    with pytest.raises(ValueError, match="a mask"):
+        by_sample(torch.nn.Module(), *tensors, torch.ones(1, 1, 4, 4))
+    with pytest.raises(ValueError, match="sliding_window"):
+        by_sample(torch.nn.Module(), *tensors, None, sliding_window=2)
 
 
 def test_a_token_under_the_mask_gets_no_gradient(tiny_checkpoint: Path, samples: list[Sample], tmp_path: Path) -> None:

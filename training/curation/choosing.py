@@ -29,6 +29,17 @@ def ranked(entries: Sequence[Entry], seed: int) -> list[Entry]:
     return sorted(entries, key=key)
 
 
+def short_enough(entries: Sequence[Entry], longest: int | None) -> tuple[list[Entry], list[Dropped]]:
+    """The records of at most so many characters; all where `longest` is None."""
+    kept, dropped = [], []
+    for entry in entries:
+        if longest is not None and entry.characters > longest:
+            dropped.append(Dropped(entry, "too long", f"{entry.characters} characters"))
+        else:
+            kept.append(entry)
+    return kept, dropped
+
+
 def capped(entries: Sequence[Entry], caps: Mapping[str, int], seed: int) -> tuple[list[Entry], list[Dropped]]:
     """At most so many records of a source; "" caps those that are not named."""
     taken: Counter[str] = Counter()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -53,6 +54,12 @@ class Entry:
         """Question, reference and answers as words."""
         return plain(" ".join((self.record.question, self.record.reference or "", *self.answers)))
 
+    @property
+    def characters(self) -> int:
+        """How long what the judge is shown is, prompt and labels not counted."""
+        fields = self.record.to_json()
+        return sum(len(str(fields[name])) for name in self.record.judged if fields.get(name) is not None)
+
     def to_json(self) -> dict[str, Any]:
         return self.record.to_json() | {"source": self.source, "licence": self.licence}
 
@@ -68,6 +75,18 @@ class Entry:
         if isinstance(values.get("critique"), str):
             values["critique"] = _SIDE.sub(_other_side, values["critique"])
         return replace(self, record=type(self.record).model_validate(values))
+
+
+def told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """The records with an id for each: published sets, and files beside one another, use some ids twice. Those get the
+    hash of their content behind them, whichever came first."""
+    used = Counter(entry.record.id for entry in entries)
+    return [
+        entry
+        if used[entry.record.id] == 1
+        else replace(entry, record=entry.record.with_id(f"{entry.record.id}-{entry.record.content_id()[:8]}"))
+        for entry in entries
+    ]
 
 
 def _other_side(found: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ NEVER = ("bigbench-mistake", "evouna")
 """The sets that fare's models are tested on from outside: a judge trained on them would prove nothing there."""
 _ALIASES = {"evouna": ("qaeval",)}
 
-_NO_LICENCE = "not stated"
+NO_LICENCE = "not stated"
 
 
 class Source(NamedTuple):
@@ -48,10 +48,11 @@ def check_never(sources: Sequence[Source], never: Sequence[str]) -> None:
     """Raises InputError where an importer or the name of a file is one of the sets that must not be trained on."""
     for source in sources:
         for text in (source.importer or "", *(path.name for path in source.files)):
-            _refuse_never(text, text, never)
+            refuse_never(text, text, never)
 
 
-def _refuse_never(text: str, where: str, never: Sequence[str]) -> None:
+def refuse_never(text: str, where: str, never: Sequence[str]) -> None:
+    """Raises InputError where `text`, a name that stands at `where`, is of a set that must not be trained on."""
     for name in never:
         for alias in (name, *_ALIASES.get(name, ())):
             if _letters(alias) and _letters(alias) in _letters(text):
@@ -75,7 +76,7 @@ def read_source(source: Source, never: Sequence[str]) -> Iterator[Entry | str]:
             yield record
             continue
         for said in (credit["source"], record.category or ""):
-            _refuse_never(said, f"{row.file}, line {row.line}: the record", never)
+            refuse_never(said, f"{row.file}, line {row.line}: the record", never)
         yield _unfit(record) or Entry(record, credit["source"], credit["licence"], f"{row.file}:{row.line}")
 
 
@@ -110,11 +111,15 @@ def _own(row: Row) -> tuple[Row, records.Record, _Credit]:
             f"{row.file}, line {row.line}: {error.message}",
             "a record has question, gold and the fields of its task: fare data schema pairwise (step, verify, score)",
         ) from None
-    credit = {
-        "source": _said(record.extra, "source") or Path(row.file).name.split(".")[0],
-        "licence": _said(record.extra, "licence") or _NO_LICENCE,
+    return row, record if record.id else record.with_id(record.content_id()), credit_of(row)
+
+
+def credit_of(row: Row) -> dict[str, str]:
+    """Where a row says it comes from, by which licence; else the name of its file, and that no licence is stated."""
+    return {
+        "source": _said(row.values, "source") or Path(row.file).name.split(".")[0],
+        "licence": _said(row.values, "licence") or NO_LICENCE,
     }
-    return row, record if record.id else record.with_id(record.content_id()), credit
 
 
 def _said(extra: Mapping[str, Any], field: str) -> str | None:

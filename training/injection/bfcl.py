@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fare_cli.importers.row import Row
-from training.injection.balance import choose
+from training.form.balance import choose
+from training.form.shortcuts import Pair
 from training.injection.calls import (
     Call,
     ToolTask,
@@ -23,7 +24,6 @@ from training.injection.calls import (
     tool_task,
 )
 from training.injection.item import Injection
-from training.injection.shortcuts import Pair
 from training.injection.solution import numbers_in
 
 PROTOCOL = (

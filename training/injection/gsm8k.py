@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from fare_cli.importers.row import Row
-from training.injection.balance import choose
+from training.form.balance import choose
+from training.form.shortcuts import Pair
 from training.injection.item import TASKS, Injection
 from training.injection.maths import KINDS, Slip, slips
 from training.injection.numbers import Frequencies
-from training.injection.shortcuts import Pair
 from training.injection.solution import Solution, Tokens, Unusable, evaluate, numbers_in, parse_solution, rendered
 
 FAMILIES = (("result",), ("quantity",), ("operator",), ("dropped", "doubled"), ("swapped",))
@@ -77,6 +77,8 @@ def _injection(group: str, slip: Slip, rng: random.Random) -> Injection:
         right_steps=slip.right.texts,
         wrong_steps=slip.wrong.texts,
         step=slip.step,
+        right_end=slip.right.answer,
+        wrong_end=slip.wrong.answer,
     )
 
 

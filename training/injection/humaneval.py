@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from fare_cli.importers.row import Row
+from training.form.balance import choose
 from training.injection import sandbox
-from training.injection.balance import choose
 from training.injection.item import Injection
 from training.injection.mutations import Mutant, mutants
 from training.pieces import Pieces

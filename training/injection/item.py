@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from training.injection.shortcuts import Pair
+from training.form.shortcuts import Pair
 
 TASKS = ("pairwise", "verify", "step")
 
@@ -14,7 +14,8 @@ TASKS = ("pairwise", "verify", "step")
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A right and a wrong answer to one question. What a judge says about either, true by construction, is in
-    `on_right` and `on_wrong`, and does not name a side. `step` is the first wrong of `wrong_steps`, 0-based."""
+    `on_right` and `on_wrong`, and does not name a side. `step` is the first wrong of `wrong_steps`, 0-based. Where
+    `right_end` and `wrong_end` say what the two come to, the right one is a reference to verify both against."""
 
     kind: str
     group: str
@@ -31,6 +32,8 @@ class Injection:
     step: int | None = None
     context: str | None = None
     protocol: str | None = None
+    right_end: str | None = None
+    wrong_end: str | None = None
 
     @property
     def pair(self) -> Pair:
@@ -46,8 +49,9 @@ class Injection:
 
 
 def records_of(injection: Injection, name: str, *, right_is_a: bool, **more: Any) -> Iterator[dict[str, Any]]:
-    """The records of one injected error, as JSON values: a pair, both answers to verify, both to find the wrong step
-    in. `more` are further fields of all, such as `source` and `licence`."""
+    """The records of one injected error, as JSON values: a pair, both answers to verify (also against the right end,
+    where there is one), both to find the wrong step in. `more` are further fields of all, such as `source` and
+    `licence`."""
     both: dict[str, Any] = {"group": injection.group, "question": injection.question}
     both |= {key: value for key in ("context", "protocol") if (value := getattr(injection, key)) is not None}
     found: dict[str, Any] = {"kind": injection.kind, "from": injection.old, "to": injection.new}
@@ -63,15 +67,26 @@ def records_of(injection: Injection, name: str, *, right_is_a: bool, **more: Any
             "critique": f"Answer {wrong} is wrong. {injection.on_wrong} Answer {right} is right. {injection.on_right}",
         }  # fmt: skip
     sides: tuple[tuple[Any, ...], ...] = (
-        ("right", injection.right, injection.right_steps, "yes", -1, none, injection.on_right),
-        ("wrong", injection.wrong, injection.wrong_steps, "no", injection.step, injected, injection.on_wrong),
-    )
-    for side, answer, steps, label, step, error, critique in sides:
+        ("right", injection.right, injection.right_steps, "yes", -1, none, injection.on_right, injection.right_end),
+        ("wrong", injection.wrong, injection.wrong_steps, "no", injection.step, injected, injection.on_wrong,
+         injection.wrong_end),
+    )  # fmt: skip
+    for side, answer, steps, label, step, error, critique, end in sides:
         rest = {"injected": error, **more, "critique": critique}
         if "verify" in injection.tasks:
-            yield {"id": f"{name}-{side}", "category": injection.kind, **both, "answer": answer, "gold": label, **rest}
+            judged = {"category": injection.kind, **both, "answer": answer, "gold": label}
+            yield {"id": f"{name}-{side}", **judged, **rest}
+            if injection.right_end is not None:
+                against = {"reference": injection.right_end, **rest, "critique": _compared(end, injection.right_end)}
+                yield {"id": f"{name}-{side}-reference", **judged, **against}
         if "step" in injection.tasks:
             yield {
                 "id": f"{name}-{side}-steps", "category": injection.kind, **both,
                 "steps": list(steps), "gold": step, **rest,
             }  # fmt: skip
+
+
+def _compared(end: str | None, reference: str) -> str:
+    if end == reference:
+        return f"The answer comes to {end}, and so does the reference."
+    return f"The answer comes to {end}, but the reference says {reference}."

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from training.injection.numbers import Frequencies, form
+from training.form.numbers import form
+from training.injection.numbers import Frequencies
 from training.injection.solution import (
     Number,
     Solution,

@@ -5,25 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
+from training.form.numbers import Form, form
 from training.injection.solution import Solution
-
-
-class Form(NamedTuple):
-    """What a number looks like: digits before and after the point, and how many of them are left without the zeros at
-    the end (150 has two): the fewer, the rounder."""
-
-    digits: int
-    decimals: int
-    significant: int
-
-
-def form(text: str) -> Form:
-    """The form of a number as it is written."""
-    whole, _, decimals = text.replace(",", "").partition(".")
-    digits = (whole + decimals).lstrip("0")
-    return Form(len(whole.lstrip("0")), len(decimals), len(digits.rstrip("0")))
 
 
 class Frequencies:

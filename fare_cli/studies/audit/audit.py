@@ -168,6 +168,7 @@ def _facts(judge: StudiedJudge, records: InputPlan, first: Judged, variants: int
     counts = first.outcome.summary.counts
     return {
         "judge": judge.name,
+        "fingerprint": identity.fingerprint,
         "task": records.task,
         "prompts": identity.prompts_origin,
         "options": asdict(judge.options),

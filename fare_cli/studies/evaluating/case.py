@@ -12,10 +12,8 @@ from typing import Any, Literal, NamedTuple
 from fare_cli import records
 from fare_cli.errors import RecordError
 from fare_cli.records import Record, TaskName
-from fare_cli.verdicts import Judgement, Usage, Verdict
+from fare_cli.verdicts import SMALLEST, Judgement, Source, Usage, Verdict
 
-# Kept probabilities have 6 digits: what was rounded to 0 was below half of the last.
-_SMALLEST = 5e-7
 _DIGITS = 6
 _LABELS = {"pairwise": frozenset({"A", "B", "tie"}), "verify": frozenset({"yes", "no"})}
 
@@ -34,8 +32,8 @@ class Case:
     `invalid` is the kind of error of one that is, `error` the same for people with the place of the record.
     `cluster` is that of the record; None where the verdict came without its record, as are `content` (the hash of all
     that the judge was shown), `category` and `annotations`. `answers` are hashes of question and
-    answer: two of a pair, one for verify and score. `scale` is that of a score. Probabilities are rounded as in a
-    verdict file, so that a run and its kept verdicts are one.
+    answer: two of a pair, one for verify and score. `scale` is that of a score. `source` is where the record was read.
+    Probabilities are rounded as in a verdict file, so that a run and its kept verdicts are one.
     """
 
     id: str
@@ -61,11 +59,26 @@ class Case:
     category: str | None = None
     annotations: Mapping[str, str | float] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def is_undecided(self) -> bool:
         """Whether the judge gave no verdict, though there is one verdict to give."""
         return self.invalid is None and self.verdict is None and self.rule != "mean_of_criteria"
+
+    @property
+    def said(self) -> str | float | None:
+        """What the judge said, as people's labels are given; with several criteria its expected score."""
+        if self.verdict is None:
+            return self.expected_score
+        return self.verdict if self.task in ("pairwise", "verify") else int(self.verdict)
+
+    @property
+    def gold_label(self) -> str | None:
+        """Gold as a verdict would name it; None where there is none, or no whole score."""
+        if self.gold is None or isinstance(self.gold, str):
+            return self.gold
+        return str(int(self.gold)) if float(self.gold).is_integer() else None
 
     @classmethod
     def of(cls, verdict: Verdict) -> Case:
@@ -88,7 +101,7 @@ class Case:
             consistent=verdict.consistent,
             rule=verdict.rule,
             confidence=None if verdict.confidence is None else _share(verdict.confidence, "confidence"),
-            expected_score=_expected(verdict),
+            expected_score=_expected(verdict, scale),
             probabilities=None if verdict.probabilities is None else _shares(verdict.probabilities, "probabilities"),
             scale=scale,
             orders=_orders(verdict.judgments) if verdict.task == "pairwise" else {},
@@ -96,6 +109,7 @@ class Case:
             judge=verdict.judge,
             forced=any(judgment.forced for judgment in verdict.judgments),
             truncated=any(judgment.truncated for judgment in verdict.judgments),
+            source=verdict.source,
             **_of_record(verdict.task, verdict.record),
         )
 
@@ -165,13 +179,16 @@ def _shares(values: Mapping[str, float], name: str) -> dict[str, float]:
     return {label: _share(value, f"{name}.{label}") for label, value in values.items()}
 
 
-def _expected(verdict: Verdict) -> float | None:
+def _expected(verdict: Verdict, scale: tuple[int, int] | None) -> float | None:
     value = verdict.expected_score
     if value is None:
         return None
     if not math.isfinite(value):
         raise RecordError("bad_value", f"{value} is no score", "expected_score")
-    return round(value, _DIGITS)
+    value = round(value, _DIGITS)
+    if scale is not None and not scale[0] <= value <= scale[1]:
+        raise RecordError("bad_value", f"{value} is not on the scale {list(scale)}", "expected_score")
+    return value
 
 
 def _scale(verdict: Verdict) -> tuple[int, int] | None:
@@ -202,7 +219,7 @@ def _orders(judgments: Sequence[Judgement]) -> dict[str, OrderSaid]:
         shares = [_shares(one.probabilities, "judgments.probabilities") for one in votes]
         # What the model calls A is the answer shown first.
         first, second = (math.fsum(one.get(label, 0.0) for one in shares) / len(shares) for label in ("A", "B"))
-        odds = math.log(max(first, _SMALLEST)) - math.log(max(second, _SMALLEST))
+        odds = math.log(max(first, SMALLEST)) - math.log(max(second, SMALLEST))
         label = votes[0].means if len(votes) == 1 else (shown_first if first >= second else shown_second)
         if label not in ("A", "B"):
             raise RecordError("bad_value", f"{label!r} is no answer of a pair", "judgments.means")

@@ -17,7 +17,12 @@ _LEVELS = (0.5, 0.7, 0.8, 0.9, 1.0)
 
 def certainty_parts(cases: Sequence[Case]) -> list[Part]:
     """Calibration of the probability that the judge gives to its own verdict, and accuracy by coverage."""
-    scored = [case for case in judged(cases) if case.correct is not None]
+    return [*calibration_parts(cases), *_coverage_parts(cases)]
+
+
+def calibration_parts(cases: Sequence[Case]) -> list[Part]:
+    """Whether the judge is right as often as it is sure."""
+    scored = _scored(cases)
     sure = [case for case in scored if case.confidence is not None]
     if not sure:
         return []
@@ -25,19 +30,33 @@ def certainty_parts(cases: Sequence[Case]) -> list[Part]:
     clusters = clusters_of(sure)
     found = calibration(confidences, right, clusters)
     wide = calibration(confidences, right, clusters, binning="equal width")
+    assert found is not None
+    assert wide is not None
+    return _calibration(found, wide, scored)
+
+
+def _coverage_parts(cases: Sequence[Case]) -> list[Part]:
+    scored = _scored(cases)
+    given = sum(case.confidence is not None for case in scored)
+    if not given:
+        return []
     curve = coverage_curve(
         [case.confidence for case in scored], [bool(case.correct) for case in scored], clusters_of(scored)
     )
-    assert found is not None
-    assert wide is not None
     assert curve is not None
-    return [*_calibration(found, wide, scored), *_coverage(curve, len(sure))]
+    return _coverage(curve, given)
+
+
+def _scored(cases: Sequence[Case]) -> list[Case]:
+    return [case for case in judged(cases) if case.correct is not None]
 
 
 def _calibration(found: Calibration, wide: Calibration, scored: Sequence[Case]) -> list[Part]:
-    labelled = [case for case in scored if case.probabilities and case.gold is not None]
+    labelled = [case for case in scored if case.probabilities and case.gold_label is not None]
     proper = score_probabilities(
-        [case.probabilities or {} for case in labelled], [_label(case) for case in labelled], clusters_of(labelled)
+        [case.probabilities or {} for case in labelled],
+        [case.gold_label or "" for case in labelled],
+        clusters_of(labelled),
     )
     chance, is_score = found.ece_if_calibrated, scored[0].task == "score"
     bins = tuple((f"{one.low:.3f} to {one.high:.3f}", one.mean_confidence, one.accuracy) for one in found.bins)
@@ -115,8 +134,3 @@ def _coverage(curve: Coverage, given: int) -> list[Part]:
             note=note,
         ),
     ]
-
-
-def _label(case: Case) -> str:
-    """Gold as a verdict would name it."""
-    return case.gold if isinstance(case.gold, str) else str(int(case.gold or 0))

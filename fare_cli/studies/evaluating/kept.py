@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from fare_cli.studies.kept import NOT_KEPT, kept_verdicts
 from fare_cli.verdicts import Verdict
 
 
-def read_kept(path: Path) -> VerdictSet:
+def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) -> VerdictSet:
     """The verdicts in a file, plain or gzip, with what the manifest beside it says of judge and time.
 
-    Raises InputError, with line and field, for a file that holds anything but verdicts of one task.
+    `see` is called with each verdict while it is in memory: a set keeps no texts. Raises InputError, with line and
+    field, for a file that holds anything but verdicts of one task.
     """
     digests: list[InputDigest] = []
-    cases = [_case(line, verdict) for line, verdict in kept_verdicts(path, digests)]
+    cases = []
+    for line, verdict in kept_verdicts(path, digests):
+        cases.append(case_of(line, verdict))
+        if see is not None:
+            see(verdict, cases[-1])
     manifest = read_manifest(path)
     task = cases[0].task
     judge = cases[0].judge if manifest is None else str(manifest.judge.get("model", ""))
@@ -33,14 +39,15 @@ def read_kept(path: Path) -> VerdictSet:
         cases=tuple(cases),
         protocol=Protocol(HEADLINES[task]),
         judge=judge,
-        weights=None if manifest is None else str(manifest.judge.get("weights", "")),
+        identity={} if manifest is None else manifest.judge,
         facts={**_facts(manifest), "verdicts": f"{path} {digests[0].sha256}"},
         timing=None if manifest is None else _timing(manifest),
         warnings=tuple(_warnings(cases, manifest, digests[0])),
     )
 
 
-def _case(line: RawLine, verdict: Verdict) -> Case:
+def case_of(line: RawLine, verdict: Verdict) -> Case:
+    """What is measured of a kept verdict. Raises InputError, with line and field, for one that fare does not write."""
     try:
         return Case.of(verdict)
     except RecordError as error:
@@ -74,7 +81,12 @@ def _warnings(cases: list[Case], manifest: Manifest | None, digest: InputDigest)
         said.append(f"the verdicts are of {len(judges)} judges (by their fingerprints), measured as if they were one")
     if manifest is None:
         return said
-    if not manifest.complete:
+    if manifest.reason == "gate":
+        said.append(
+            "the run was ended by its gate as soon as that was sure: intervals of a single look, as here, are too "
+            "narrow for it; fare gate has the right one"
+        )
+    elif not manifest.complete:
         said.append(f"the verdicts are not those of all records: the run was ended by {manifest.reason}")
     if manifest.output.sha256 not in (digest.sha256, None):
         said.append("the file was changed after the run that wrote it")

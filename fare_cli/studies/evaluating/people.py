@@ -24,7 +24,7 @@ def people_parts(cases: Sequence[Case]) -> list[Part]:
     labelled = [case for case in judged(cases) if case.annotations]
     if len({name for case in labelled for name in case.annotations}) < 2:
         return []
-    said, people = [_label(case) for case in labelled], [case.annotations for case in labelled]
+    said, people = [case.said for case in labelled], [case.annotations for case in labelled]
     is_score = labelled[0].task == "score"
     level: Level = "interval" if is_score else "nominal"
     found = measure_agreement(said, people, clusters_of(labelled), level=level)
@@ -83,10 +83,3 @@ def _row(test: AlternativeAnnotatorTest) -> tuple[Value, ...]:
         test.advantage,
         "yes" if test.passed else "no",
     )
-
-
-def _label(case: Case) -> Label | None:
-    """What the judge said, as people's labels are given; with several criteria its expected score."""
-    if case.verdict is None:
-        return case.expected_score
-    return case.verdict if case.task in ("pairwise", "verify") else int(case.verdict)

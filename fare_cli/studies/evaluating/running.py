@@ -75,7 +75,7 @@ def judge_source(
         cases=tuple(cases),
         protocol=source.protocol,
         judge=judge.name,
-        weights=identity.weights,
+        identity=identity.to_json(),
         facts=facts,
         timing=_timing(outcome),
         warnings=() if outcome.complete else (f"only the first {len(cases)} records were judged (--limit)",),

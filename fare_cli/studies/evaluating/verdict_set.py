@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,8 @@ class Protocol:
 class VerdictSet:
     """Verdicts of one judge on one set of records, in order.
 
-    `judge` is its name for people, `weights` what tells models apart (None where nobody knows). `facts` say what was
-    judged and how; `timing` is None where that is not known.
+    `judge` is its name for people, `identity` all that makes it this judge, as manifests have it (empty where nobody
+    knows). `facts` say what was judged and how; `timing` is None where that is not known.
     """
 
     name: str
@@ -38,7 +38,7 @@ class VerdictSet:
     cases: tuple[Case, ...]
     protocol: Protocol
     judge: str = ""
-    weights: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     timing: Timing | None = None
     warnings: tuple[str, ...] = ()
@@ -53,6 +53,11 @@ class VerdictSet:
             raise ValueError(f"verdicts of one task are measured together, not of {len(tasks)}")
         task = cases[0].task
         return cls(name, task, cases, Protocol(HEADLINES[task]))
+
+    @property
+    def weights(self) -> str | None:
+        """What tells models apart; None where that is not known."""
+        return self.identity.get("weights")
 
     def chance(self) -> str | None:
         """Says why these verdicts show no more than chance would; None where they do, or where nothing can tell."""
@@ -70,13 +75,18 @@ class VerdictSet:
 
     def problem(self, max_invalid: float) -> InvalidRecordsError | None:
         """The error of a set in which too many records could not be judged, or none."""
-        invalid = [case for case in self.cases if case.invalid is not None]
-        if len(invalid) <= max_invalid * len(self.cases) and len(invalid) < len(self.cases):
-            return None
-        return InvalidRecordsError(
-            f"{self.name}: {len(invalid)} of {len(self.cases)} records are invalid, more than --max-invalid allows",
-            f"the first one: {invalid[0].error} ({invalid[0].invalid})",
-        )
+        return too_many_invalid(self.name, self.cases, max_invalid)
+
+
+def too_many_invalid(name: str, cases: Sequence[Case], max_invalid: float) -> InvalidRecordsError | None:
+    """The error of verdicts of which more than this share are invalid, or all; None for others."""
+    invalid = [case for case in cases if case.invalid is not None]
+    if len(invalid) <= max_invalid * len(cases) and len(invalid) < len(cases):
+        return None
+    return InvalidRecordsError(
+        f"{name}: {len(invalid)} of {len(cases)} records are invalid, more than --max-invalid allows",
+        f"the first one: {invalid[0].error} ({invalid[0].invalid})",
+    )
 
 
 def judge_facts(identity: Mapping[str, Any], engine: Mapping[str, Any], fare: str) -> dict[str, Any]:

@@ -106,6 +106,23 @@ def test_a_bad_record_is_named_by_file_line_and_field(
     assert said in error
 
 
+def test_records_that_came_with_one_id_have_ids_of_their_own(tmp_path: Path) -> None:
+    words = ("one apple of the tree", "all rivers in a far country")
+    sums = [{"id": "sum", "question": f"What of {one}?", "answer": f"{one}, so", "gold": "yes"} for one in words]
+    sums += [{**one, "id": f"no-{number}", "answer": "8", "gold": "no"} for number, one in enumerate(sums)]
+    sums = [one | {"source": "s"} for one in sums]
+    files = [_write(tmp_path / f"{name}.jsonl", rows) for name, rows in {"one": sums[1:], "two": sums[:1]}.items()]
+    ids = []
+    for order in (files, files[::-1]):
+        out = tmp_path / order[0].stem
+        assert verb("curate", *map(str, order), "-o", str(out), "--mix", "all", "--held-out", "0") == 0
+        ids.append({(row["id"], row["answer"]) for row in _read(out / "train.jsonl")})
+    assert ids[0] == ids[1]
+    assert len({id for id, _ in ids[0]}) == 4
+    assert {id for id, answer in ids[0] if answer == "8"} == {"no-0", "no-1"}
+    assert all(id.startswith("sum-") for id, answer in ids[0] if answer != "8")
+
+
 def test_records_without_a_label_that_a_judge_can_give_are_counted(tmp_path: Path, source: Path) -> None:
     pair = {"question": "?", "answer_a": "x", "answer_b": "y", "gold": "tie"}
     score = {"question": "?", "answer": "x", "rubric": "good?", "gold": 2.5}

@@ -19,6 +19,7 @@ from training.curation.choosing import (
     mixed,
     parse_caps,
     parse_mix,
+    short_enough,
     side_balanced,
     split,
 )
@@ -214,3 +215,12 @@ def test_a_mix_that_says_nothing_is_refused(text: str) -> None:
 def test_a_cap_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(FareError):
         parse_caps([text])
+
+
+def test_a_record_is_as_long_as_what_the_judge_is_shown() -> None:
+    short, long = entry(answer="4" * 10, category="c" * 90), entry(answer="4" * 11)
+    assert short.characters == len(short.record.question) + 10
+    kept, dropped = short_enough([short, long], short.characters)
+    assert kept == [short]
+    assert [(one.entry, one.reason) for one in dropped] == [(long, "too long")]
+    assert short_enough([short, long], None) == ([short, long], [])

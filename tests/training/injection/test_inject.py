@@ -68,6 +68,18 @@ def test_a_critique_of_a_pair_names_the_sides_as_they_are(rows: list[dict[str, A
             assert f" Answer {row['gold']} is right. " in row["critique"]
 
 
+def test_solutions_are_verified_against_the_right_end_too(rows: list[dict[str, Any]]) -> None:
+    against = [row for row in rows if "reference" in row]
+    assert {row["source"] for row in against} == {"openai/grade-school-math"}
+    assert Counter(row["gold"] for row in against) == Counter(row["gold"] for row in rows if row["id"].endswith(
+        ("-right", "-wrong")) and row["source"] == "openai/grade-school-math")  # fmt: skip
+    for row in against:
+        end = row["answer"].rpartition(" ")[2].removesuffix(".")
+        assert (end == row["reference"]) == (row["gold"] == "yes")
+        assert f"comes to {end}" in row["critique"]
+        assert row["critique"].endswith("so does the reference." if row["gold"] == "yes" else f"{row['reference']}.")
+
+
 def test_the_manifest_tells_how_far_form_gives_the_label_away(output: Path) -> None:
     manifest = json.loads((output.parent / "out.jsonl.manifest.json").read_text())
     told = manifest["counts"]["sources"]["maths"]["told_by_form"]

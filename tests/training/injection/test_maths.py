@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from fare_cli.importers.reading import read_rows
+from training.form.shortcuts import Pair, shortcuts
 from training.injection.gsm8k import FAMILIES, inject_maths
 from training.injection.item import Injection
 from training.injection.maths import KINDS
-from training.injection.shortcuts import Pair, shortcuts
 from training.injection.solution import Unusable, parse_solution, run_on, written
 
 ROWS = Path(__file__).parent.parent / "fixtures" / "gsm8k.jsonl"

@@ -1,6 +1,6 @@
-"""Choosing among possible errors so that right and wrong texts look the same on average.
+"""Choosing among possible pairs so that right and wrong texts look the same on average.
 
-For every question one of several wrong answers is drawn with probability proportional to exp(w . d), d being the
+For every question one of several pairs is drawn with probability proportional to exp(w . d), d being the
 differences of form between its right and wrong text. The weights w are those at which all mean differences vanish: of
 all ways to choose that leave no mean difference, the one nearest to choosing evenly (maximum entropy, as in entropy
 balancing, Hainmueller 2012). A linear model on these features then has nothing to learn.
@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from training.injection.numbers import form
-from training.injection.shortcuts import NUMBER, Pair, repeated, tokens
+from training.form.numbers import NUMBER, form
+from training.form.shortcuts import Pair, repeated, tokens, writers
 
 _RIDGE = 0.003
 """Keeps the weights finite where a difference cannot be made to vanish. Of the mean differences at most a few
@@ -60,13 +60,15 @@ def _features(candidates: Sequence[Sequence[Pair]]) -> tuple[Any, Any]:
 
 
 def _difference(pair: Pair) -> dict[str, float]:
-    """Right minus wrong: counts of tokens and of forms of numbers, length, and how many numbers come again."""
+    """Right minus wrong: counts of tokens and of forms of numbers, length, how many numbers come again, and who wrote
+    it."""
     counts: Counter[str] = Counter(_counted(pair.right))
     counts.subtract(_counted(pair.wrong))
     longer = len(pair.right) - len(pair.wrong)
     more = repeated(pair.question, pair.right) - repeated(pair.question, pair.wrong)
     found: dict[str, float] = {name: count for name, count in counts.items() if count}
     by_form = {"length": longer, "longer": _sign(longer), "repeated": more, "more repeated": _sign(more)}
+    by_form |= {f"by {name}": sign for name, sign in writers(pair).items()}
     return found | {f"form: {name}": value for name, value in by_form.items() if value}
 
 

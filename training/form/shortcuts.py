@@ -9,23 +9,26 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fare_cli.meta.agreement import Proportion, proportion
+from training.form.numbers import NUMBER
 
 FOLDS = 5
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]")
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class Pair(NamedTuple):
-    """A right and a wrong answer to a question; `group` is the question's name."""
+    """A right and a wrong answer to a question; `group` is the question's name. Answers of models also say who wrote
+    them."""
 
     group: str
     question: str
     right: str
     wrong: str
+    right_by: str = ""
+    wrong_by: str = ""
 
 
 class Shortcuts(NamedTuple):
@@ -41,6 +44,33 @@ def shortcuts(pairs: Sequence[Pair], seed: int = 0) -> Shortcuts | None:
     if len({pair.group for pair in pairs}) < FOLDS:
         return None
     return Shortcuts(length_only(pairs, seed), bag_of_words(pairs, seed), number_repeat(pairs))
+
+
+def told_by_form(pairs: Sequence[Pair]) -> dict[str, Any] | None:
+    """The baselines as JSON values for a manifest: share of pairs told right with its 95% interval; None as above.
+
+    Where pairs have answers of two generators, there is one more: who wrote them.
+    """
+    found = shortcuts(pairs)
+    if found is None:
+        return None
+    return {
+        name: {"share": round(share.cases / share.of, 4), "of": share.of,
+               "low": round(share.interval.low, 4), "high": round(share.interval.high, 4)}
+        for name, share in {**found._asdict(), "generator": generator_only(pairs)}.items() if share is not None
+    }  # fmt: skip
+
+
+def told_lines(rows: Sequence[tuple[str, Mapping[str, Any] | None]]) -> Iterator[str]:
+    """A table of what `told_by_form` gave, a named row each."""
+    names = dict.fromkeys(name for _, row in rows for name in row or ())
+    yield f"{'':44}{'pairs':>7}  " + "".join(f"{name.replace('_', ' '):^20}" for name in names)
+    for name, row in rows:
+        if row is None:
+            yield f"{name:44}too few questions to tell"
+            continue
+        cells = "".join(f"{x['share']:>7.1%} ({x['low']:.0%} to {x['high']:.0%}) ".ljust(20) for x in row.values())
+        yield f"{name:44}{row['length']['of']:>7}  {cells}".rstrip()
 
 
 def length_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
@@ -65,6 +95,22 @@ def bag_of_words(pairs: Sequence[Pair], seed: int = 0) -> Proportion:
     vectorizer = CountVectorizer(analyzer=tokens)
     counts = vectorizer.fit_transform([text for pair in pairs for text in (pair.right, pair.wrong)])
     return _cross_validated(counts[0::2] - counts[1::2], pairs, seed)
+
+
+def generator_only(pairs: Sequence[Pair], seed: int = 0) -> Proportion | None:
+    """A logistic regression on who wrote the two; None where nobody is compared with anybody else."""
+    from sklearn.feature_extraction import DictVectorizer
+
+    if all(pair.right_by == pair.wrong_by for pair in pairs):
+        return None
+    return _cross_validated(DictVectorizer().fit_transform([writers(pair) for pair in pairs]), pairs, seed)
+
+
+def writers(pair: Pair) -> dict[str, float]:
+    """1 for who wrote the right answer, -1 for who wrote the wrong one, 0 where that is the same."""
+    if pair.right_by == pair.wrong_by:
+        return {pair.right_by: 0.0}
+    return {pair.right_by: 1.0, pair.wrong_by: -1.0}
 
 
 def tokens(text: str) -> list[str]:

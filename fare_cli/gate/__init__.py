@@ -1,0 +1,1 @@
+"""Whether verdicts let a change through: pass, fail or undecided. Needs the extra `stats`."""

@@ -1,0 +1,1 @@
+"""People's verdicts and notes on records: the file that they are kept in."""

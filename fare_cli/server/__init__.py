@@ -1,0 +1,1 @@
+"""What listens: on this machine alone, for whoever knows the address."""
