@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fare_cli.cli.main import CommandGroup, main, run_app
-from training import baselines, curate, generate, inject
+from fare_cli.cli.options import SectionedCommand
+from training import baselines, curate, evaluate, generate, inject
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -210,6 +211,13 @@ def loop(
         bool, typer.Option("--restart", help="Train each iteration from the start again, to compare with.")
     ] = False,
     type: Annotated[str, typer.Option("--type", metavar="TYPE", help="The type of the judge's GGUF file.")] = "Q8_0",
+    held_out: Annotated[
+        list[Path] | None,
+        typer.Option("--held-out", metavar="FILE", help="Records to measure each iteration on (evaluate); repeatable."),
+    ] = None,
+    mode: Annotated[
+        Literal["critique", "direct"], typer.Option("--mode", help="How held-out records are judged.")
+    ] = "critique",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it would take.")] = False,
     seed: _Seed = 0,
     force: _Force = False,
@@ -239,7 +247,12 @@ def loop(
         for line in loops.foreseen(records, output, model, described, options, say):
             typer.echo(line)
         return
-    _tell(loops.loop(records, output, model, described, options, cold_start=cold_start, say=say, force=force))
+    flags = {"mode": mode, "max_tokens": max_tokens, "prompts": prompts}
+    measure = evaluate.measuring(held_out or [], output, flags, say, force=force)
+    made = loops.loop(
+        records, output, model, described, options, cold_start=cold_start, measure=measure, say=say, force=force
+    )
+    _tell(made)
 
 
 _VERBS: dict[str, Callable[..., int | None]] = {
@@ -261,6 +274,7 @@ def build_app() -> Any:
     app.callback()(lambda: None)
     for name, verb in _VERBS.items():
         app.command(name)(verb)
+    app.command("evaluate", cls=SectionedCommand)(evaluate.command())
     return typer.main.get_command(app)
 
 

@@ -6,17 +6,19 @@ Every stage is a verb with a manifest of its own, so that a loop that was killed
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fare_cli.errors import InvalidRecordsError, UsageError
 from fare_cli.gguf.disk import Say
-from fare_cli.gguf.store import resolve_model
-from fare_cli.prompting import TaskPrompt
+from fare_cli.gguf.model_prompts import install_prompts, own_prompt_texts
+from fare_cli.gguf.store import ModelFile, resolve_model
+from fare_cli.prompting import TaskPrompt, read_prompt_texts
 from fare_cli.records import Record
 from fare_cli.run.files import write_whole
 from training.config import Config
@@ -28,9 +30,10 @@ from training.questions import chosen_order, draw, questions, read_records
 from training.rollout import RolloutOptions, from_critiques, rollout
 from training.samples import Tokeniser
 from training.sft import sft
+from training.stages import START, SUMMARY, Stage, iteration, write_stages
 from training.start import start_checkpoint
 
-SUMMARY = "iterations.jsonl"
+JUDGE = "judge.gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +88,65 @@ def loop(
     options: LoopOptions,
     *,
     cold_start: Path | None = None,
+    measure: Callable[[], None] = lambda: None,
     say: Say,
     force: bool = False,
 ) -> TrainingManifest:
     """Runs all iterations in `folder`; the judge is `judge.gguf` there, what each iteration did in `iterations.jsonl`.
 
-    `start` is an installed model or a GGUF file. `cold_start` are records with critiques to learn first. Raises what
-    the verbs raise; what is finished by then stays, and the same command goes on from it.
+    `start` is an installed model or a GGUF file. `cold_start` are records with critiques to learn first. `measure` is
+    called whenever another judge stands in `iterations.jsonl`, the start being the first. Raises UsageError for what
+    cannot be trained in a loop, and what the verbs raise; what is finished by then stays, and the same command goes on
+    from it.
     """
     begun = time.monotonic()
+    model = _start(start, config)
     folder.mkdir(parents=True, exist_ok=True)
-    start = str(resolve_model(start).path)
-    inputs = [records, Path(start), *([cold_start] if cold_start is not None else [])]
+    inputs = [records, model.path, *([cold_start] if cold_start is not None else [])]
     work = plan("loop", inputs, _described(config, options), options.rollout.seed)
-    summary = folder / SUMMARY
+    summary, judge = folder / SUMMARY, folder / JUDGE
     if not work.begin(summary, force=force):
         say(f"{folder} is made already")
+        measure()
         manifest = read_manifest(summary)
         assert manifest is not None
         return manifest
-    run = _Loop(folder, config, options, say, force)
+    options = replace(options, prompts_dir=_prompts(model, folder, options))
+    run = _Loop(folder, config, options, measure, say, force)
     batches = split(records, folder, options.iterations, options.rollout.seed)
-    weights, told = Weights(start, start), []
+    checkpoint = start_checkpoint(str(model.path), folder / START, say)
+    weights = Weights(str(model.path), str(checkpoint))
+    run.reached(Stage(START, model.path))
     if cold_start is not None:
-        weights, counts = run.iteration(0, cold_start, weights, weights)
-        told.append(json.dumps({"iteration": 0, **counts}) + "\n")
+        weights = run.iteration(0, cold_start, weights, weights)
     origin = weights
     for number, batch in enumerate(batches, start=1):
-        weights, counts = run.iteration(number, batch, weights, origin if options.restart else weights)
-        told.append(json.dumps({"iteration": number, **counts}) + "\n")
-    judge = folder / "judge.gguf"
+        weights = run.iteration(number, batch, weights, origin if options.restart else weights)
     say(f"exporting the judge as {options.type}")
-    export(
-        Path(weights.checkpoint),
-        judge,
-        ExportOptions(type=options.type, prompts_dir=options.prompts_dir),
-        say=say,
-        force=force,
-    )
-    write_whole(summary, "".join(told), "summary")
-    return work.write_manifest([summary, judge], {"iterations": len(told)}, seconds=time.monotonic() - begun)
+    exported = ExportOptions(type=options.type, prompts_dir=options.prompts_dir)
+    export(Path(weights.checkpoint), judge, exported, say=say, force=force)
+    manifest = work.write_manifest([summary, judge], {"iterations": len(batches)}, seconds=time.monotonic() - begun)
+    shutil.rmtree(checkpoint)
+    return manifest
+
+
+def _start(start: str, config: Config) -> ModelFile:
+    """The model to start from. Raises UsageError for adapters, below or above: each would need the last one's base."""
+    if config.lora is not None:
+        raise UsageError("a loop trains all weights, and the config trains an adapter", "take [lora] out of it")
+    model = resolve_model(start)
+    if model.adapter is not None:
+        raise UsageError(f"{start} is an adapter", "start from its base, or from a checkpoint with it merged")
+    return model
+
+
+def _prompts(model: ModelFile, folder: Path, options: LoopOptions) -> Path | None:
+    """The prompts of all stages: those that were named, else those that the start brings. None stands for fare's."""
+    own = own_prompt_texts(model.path) if options.prompts_dir is None else {}
+    if not own:
+        return options.prompts_dir
+    install_prompts({**read_prompt_texts(), **own}, folder / "prompts")
+    return folder / "prompts"
 
 
 def _described(config: Config, options: LoopOptions) -> dict[str, Any]:
@@ -141,19 +163,25 @@ def _described(config: Config, options: LoopOptions) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """What all iterations have in common."""
+    """What all iterations have in common, and the stages reached so far."""
 
     folder: Path
     config: Config
     options: LoopOptions
+    measure: Callable[[], None]
     say: Say
     force: bool
+    stages: list[Stage] = field(default_factory=list)
 
-    def iteration(
-        self, number: int, records: Path, policy: Weights, trained_from: Weights
-    ) -> tuple[Weights, Mapping[str, Any]]:
-        """The weights after one more iteration, and what it counted. Iteration 0 is the cold start."""
-        self.say(f"iteration {number}: {records.name}" if number else f"cold start: {records.name}")
+    def reached(self, stage: Stage) -> None:
+        """Another judge is there to be measured."""
+        self.stages.append(stage)
+        write_stages(self.folder, self.stages)
+        self.measure()
+
+    def iteration(self, number: int, records: Path, policy: Weights, trained_from: Weights) -> Weights:
+        """The weights after one more iteration. Iteration 0 is the cold start."""
+        self.say(f"{iteration(number)}: {records.name}")
         samples = self.folder / f"samples-{number}.jsonl"
         sampled = self._samples(number, records, samples, policy)
         checkpoint = self.folder / f"checkpoint-{number}"
@@ -171,7 +199,8 @@ class _Loop:
         # Compared with its checkpoint is the judge at the end: it is converted in the same way.
         exported = ExportOptions(type="F16", prompts_dir=self.options.prompts_dir, compare=False)
         export(checkpoint, gguf, exported, say=self.say, force=self.force)
-        return Weights(str(gguf), str(checkpoint)), {"rollout": sampled.counts, "sft": trained.counts}
+        self.reached(Stage(iteration(number), gguf, {"rollout": sampled.counts, "sft": trained.counts}))
+        return Weights(str(gguf), str(checkpoint))
 
     def _samples(self, number: int, records: Path, samples: Path, weights: Weights) -> TrainingManifest:
         options = self.options
@@ -201,7 +230,7 @@ def foreseen(records: Path, folder: Path, start: str, config: Config, options: L
         for question in questions(records, named, counts, lambda one: chosen_order(one, seed)):
             number = batch_of(question.record, options.iterations, seed)
             prompts[number].append(len(tokeniser.critique(question, "").input_ids))
-    shape = model_shape(start_checkpoint(start, folder / "start", say), config)
+    shape = model_shape(start_checkpoint(start, folder / START, say), config)
     lines = [f"{counts['records']} records, {counts['no_single_label']} of them without one right label"]
     for number, lengths in prompts.items():
         tries = len(lengths) * options.rollout.tries

@@ -110,15 +110,23 @@ class Plan:
         From here on until `write_manifest`, whatever lies at `output` counts as this plan's half-made work, so that the
         same command goes on after a kill. Raises InputError where something else lies there and `force` is not given.
         """
-        manifest = read_manifest(output)
-        same = manifest is not None and _plan_of(manifest).fingerprint == self.fingerprint
-        if manifest is not None and same and not force and _is_whole(manifest, output):
+        if not force and self.is_done(output):
             return False
         if output.exists() and not force and not self._was_begun(output):
-            how = "was changed since it was made" if same else "is there and was made by something else"
+            how = "was changed since it was made" if self._made(output) else "is there and was made by something else"
             raise InputError(f"{output} {how}", "choose another name, or replace it with --force")
         write_whole(_mark_path(output), self.fingerprint + "\n", "mark of unfinished work")
         return True
+
+    def is_done(self, output: Path) -> bool:
+        """Whether `output` and what was made with it are there, whole and made by this very plan."""
+        manifest = self._made(output)
+        return manifest is not None and _is_whole(manifest, output)
+
+    def _made(self, output: Path) -> TrainingManifest | None:
+        """The manifest beside `output`, if this plan wrote it."""
+        manifest = read_manifest(output)
+        return manifest if manifest is not None and _plan_of(manifest).fingerprint == self.fingerprint else None
 
     def _was_begun(self, output: Path) -> bool:
         try:

@@ -59,9 +59,10 @@ def sft(
     checkpoint = _shared_start(start, run, speak)
     inputs = [samples, checkpoint, *([held_out] if held_out is not None else [])]
     work = plan("sft", inputs, config.outcome(), seed)
-    if is_leader() and not work.begin(output, force=force):
-        speak(f"{output} is made already")
-        return read_manifest(output)
+    if not force and work.is_done(output):
+        return _made_before(output, run, speak)
+    if is_leader():
+        work.begin(output, force=force)
     train, counts = _chosen(samples, config)
     tested, _ = _chosen(held_out, config) if held_out is not None else ([], {})
     shape = model_shape(checkpoint, config)
@@ -85,6 +86,18 @@ def _shared_start(start: str, run: Path, say: Say) -> Path:
 
     with PartialState().main_process_first():
         return start_checkpoint(start, run / _STARTED_FROM, say)
+
+
+def _made_before(output: Path, run: Path, say: Say) -> TrainingManifest | None:
+    """All processes find the work done; a start that was dequantised for its hash is removed."""
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()
+    if not is_leader():
+        return None
+    say(f"{output} is made already")
+    shutil.rmtree(run, ignore_errors=True)
+    return read_manifest(output)
 
 
 def _chosen(path: Path, config: Config) -> tuple[list[Sample], dict[str, Any]]:

@@ -130,9 +130,11 @@ def _drawing(plot: Plot) -> _Drawing:
     points = [point for one in plot.series for point in one.points]
     heights = [height for point in points for height in (point.y, point.low, point.high) if height is not None]
     bars = any(one.style == "bars" for one in plot.series)
-    gaps = sorted({point.x for point in points})
+    places = [point.x for point in points]
+    gaps = sorted(set(places))
     gap = min((after - before for before, after in itertools.pairwise(gaps)), default=1.0)
-    across = _axis([point.x for point in points], _LEFT, _RIGHT, pad=gap / 2 if bars else 0.0)
+    least = 1.0 if all(float(place).is_integer() for place in places) else 0.0
+    across = _axis(places, _LEFT, _RIGHT, pad=gap / 2 if bars else 0.0, least=least)
     up = _axis([*heights, 0.0] if bars else heights, _BOTTOM, _TOP)
     diagonal = None
     if plot.diagonal:
@@ -187,12 +189,12 @@ def _drawn(series: Series, number: int, across: _Axis, up: _Axis) -> _Drawn:
     return _Drawn(series.name, series.style, number % 4, marks, path)
 
 
-def _axis(values: list[float], start: float, end: float, pad: float = 0.0) -> _Axis:
-    """Ticks at round numbers around all values."""
+def _axis(values: list[float], start: float, end: float, pad: float = 0.0, least: float = 0.0) -> _Axis:
+    """Ticks at round numbers around all values, no less than `least` apart: there is no half an iteration."""
     low, high = min(values) - pad, max(values) + pad
     if low == high:
         low, high = low - 0.5, high + 0.5
-    rough = (high - low) / _MOST_TICKS
+    rough = max((high - low) / _MOST_TICKS, least)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

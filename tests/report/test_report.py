@@ -165,6 +165,13 @@ def test_every_plot_stays_inside_its_frame(points: list[tuple[float, float]], st
             assert math.isfinite(float(value))
 
 
+@pytest.mark.parametrize(("places", "ticks"), [((-1, 0, 2), ["-1", "0", "1", "2"]), ((0, 0.5), ["0.0", "0.1"])])
+def test_what_comes_in_whole_steps_has_no_half_ones_on_its_axis(places: tuple[float, ...], ticks: list[str]) -> None:
+    plot = Plot("p", "p", "iteration", "y", (Series("s", tuple(Point(place, 5.5) for place in places), "line"),))
+    axis = re.findall(r'text-anchor="middle">(-?[\d.]+)</text>', page(Report("r", {}, (plot,))))
+    assert axis[: len(ticks)] == ticks
+
+
 def test_nothing_to_draw_and_nothing_to_list_are_said() -> None:
     empty = Report("r", {}, (Table("t", "t", (Column("a", "a"),), ()), Plot("p", "p", "x", "y", (Series("s", ()),))))
     assert "(nothing)" in "\n".join(text_lines(empty))

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from fare_cli.asks import Ask, Free, Reply, ReplyError
-from fare_cli.errors import InvalidRecordsError, UsageError
+from fare_cli.errors import InputError, InvalidRecordsError, UsageError
+from fare_cli.prompting import load_task_prompt
 from fare_cli.run.manifest import journal_path
 from tests.training.making import PAIR, RECORDS, ScriptedPolicy, sums, write_records
 from training.manifest import read_manifest
+from training.questions import ask_record, read_records
 from training.rollout import RolloutOptions, from_critiques, rollout, verdict_of
 from training.samples import Sample, read_samples
 
@@ -75,6 +77,8 @@ def test_what_is_right_is_kept_once_and_what_never_is_is_dropped(tmp_path: Path,
     output = tmp_path / "samples.jsonl"
     options = RolloutOptions(direct_share=0.0, seed=5)
     manifest = rollout(records, output, policy, smollm2_path, options, say=lambda _: None)
+    asked = [ask_record(record, load_task_prompt, "ab") for record in read_records(records)]
+    assert all(ask.messages in [one.critique for one in asked if one is not None] for ask in policy.asked)
     samples = list(read_samples(output))
     assert [(one.id, one.pass_rate) for one in samples] == [
         ("sum-2", 1),
@@ -129,6 +133,57 @@ def test_a_share_becomes_direct_judgments_in_the_same_order(tmp_path: Path, smol
         order = [one.pass_rate for one in found]
         assert order == sorted(order, key=lambda rate: -(rate or 0))
         assert [one.id for one in found] == [one.id for one in samples[0.0]]
+
+
+def test_which_records_become_direct_is_left_to_the_seed(tmp_path: Path, smollm2_path: Path) -> None:
+    records = write_records(tmp_path / "records.jsonl", sums(40)[::2])
+    says = _says({str(number): [YES.format("x")] * 4 for number in range(0, 40, 2)})
+    direct = []
+    for seed in (1, 2):
+        output = tmp_path / f"{seed}.jsonl"
+        rollout(records, output, ScriptedPolicy(says), smollm2_path, RolloutOptions(seed=seed), say=lambda _: None)
+        direct.append({one.id for one in read_samples(output) if one.kind == "direct"})
+    assert direct[0] != direct[1]
+
+
+def test_a_pair_is_shown_in_either_order_and_the_right_label_goes_with_it(tmp_path: Path, smollm2_path: Path) -> None:
+    """A policy that likes the first answer is right where the better one is shown first."""
+    records = write_records(tmp_path / "records.jsonl", [{**PAIR, "id": f"p{number}"} for number in range(40)])
+    output = tmp_path / "samples.jsonl"
+    policy = ScriptedPolicy(lambda _: Reply(text="Explanation: the first.\nVerdict: [A]"))
+    manifest = rollout(records, output, policy, smollm2_path, RolloutOptions(tries=1), say=lambda _: None)
+    shown_first = sum(text.index("4, since") < text.index("It is 5") for text in _users(policy))
+    assert 10 < shown_first < 30
+    samples = list(read_samples(output))
+    assert [one.order for one in samples] == ["ab"] * shown_first
+    assert manifest.counts["none_right"] == 40 - shown_first
+
+
+def _users(policy: ScriptedPolicy) -> list[str]:
+    return [ask.messages[-1].text for ask in policy.asked]
+
+
+def test_a_turn_that_the_vocabulary_cannot_say_is_left_out(tmp_path: Path, smollm2_path: Path) -> None:
+    records = write_records(tmp_path / "records.jsonl", sums(6)[::2])
+    strange = YES.format("\U00040000")
+    says = _says({"0": [strange] * 4, "2": [YES.format("x")] * 4, "4": [YES.format("x")] * 4})
+    output = tmp_path / "samples.jsonl"
+    manifest = rollout(records, output, ScriptedPolicy(says), smollm2_path, RolloutOptions(), say=lambda _: None)
+    assert {one.id for one in read_samples(output)} == {"sum-2", "sum-4"}
+    assert manifest.counts["not_expressible"] == 1
+
+
+def test_what_another_policy_has_said_is_not_taken_for_this_ones(tmp_path: Path, smollm2_path: Path) -> None:
+    records = write_records(tmp_path / "records.jsonl", sums(4)[::2])
+    output = tmp_path / "samples.jsonl"
+    says = _says({"0": [YES.format("x")] * 4, "2": [NO] * 4})
+    rollout(records, output, ScriptedPolicy(says), smollm2_path, RolloutOptions(), say=lambda _: None)
+    better = ScriptedPolicy(_says({name: [YES.format("y")] * 4 for name in "02"}), "sha256:better")
+    with pytest.raises(InputError, match="made by something else"):
+        rollout(records, output, better, smollm2_path, RolloutOptions(), say=lambda _: None)
+    rollout(records, output, better, smollm2_path, RolloutOptions(), say=lambda _: None, force=True)
+    assert len(better.asked) == 8
+    assert {one.id for one in read_samples(output)} == {"sum-0", "sum-2"}
 
 
 def test_without_a_curriculum_the_order_is_random(tmp_path: Path, smollm2_path: Path) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import pytest
 import torch
 
 from fare_cli.errors import EnvironmentFault, InputError, InvalidRecordsError, UsageError
+from tests.training.running import kill_verb
 from training.attention import by_sample
 from training.config import Attention, Compute, Config, Data, Lora, Optimisation, Parallel, Saving
 from training.manifest import read_manifest
@@ -194,21 +193,11 @@ def test_a_killed_training_goes_on_to_the_same_losses(
         "[compute]\nbf16 = false\ngradient_checkpointing = false\n[saving]\nevery_steps = 3\n"
     )
     output = tmp_path / "killed"
-    command = [sys.executable, "-m", "training", "sft", str(samples_file), "-o", str(output)]
-    command += ["--model", str(tiny_checkpoint), "--config", str(config_file), "--seed", "3"]
     log = run_folder(output) / "log.jsonl"
-    child = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    command = ["sft", str(samples_file), "-o", str(output), "--config", str(config_file), "--seed", "3"]
+    kill_verb(
+        lambda: log.is_file() and len(log.read_text().splitlines()) >= 5, *command, "--model", str(tiny_checkpoint)
     )
-    try:
-        until = time.monotonic() + 120
-        while not log.is_file() or len(log.read_text().splitlines()) < 5:
-            assert child.poll() is None, child.communicate()[1]
-            assert time.monotonic() < until
-            time.sleep(0.02)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
     assert not output.exists()
     with log.open("a") as torn:
         torn.write('{"step": 9')

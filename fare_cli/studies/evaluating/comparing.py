@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fare_cli.meta import score
-from fare_cli.meta.bootstrap import Statistic, kappa_estimate
+from fare_cli.meta.bootstrap import Estimate, Statistic, kappa_estimate, paired_difference
 from fare_cli.meta.clusters import clustered_proportion
 from fare_cli.meta.paired import compare_right, difference
 from fare_cli.report.model import Value
@@ -50,10 +50,27 @@ def _by_id(cases: Sequence[Case]) -> dict[str, Case]:
     return found
 
 
+def headline_difference(headline: Headline, joined: Joined) -> Estimate | None:
+    """By how much the second judge's headline figure is above the first one's, on the records that both could judge;
+    None where it is not defined."""
+    before, after = _sides(headline, joined.pairs)
+    if not before:
+        return None
+    clusters, is_right = clusters_of(before), headline.is_right
+    if is_right is not None:
+        return paired_difference([is_right(case) for case in before], [is_right(case) for case in after], clusters)
+    return difference(headline.statistic(before), headline.statistic(after), len(before), clusters)
+
+
+def _sides(headline: Headline, pairs: Sequence[tuple[Case, Case]]) -> tuple[list[Case], list[Case]]:
+    """Of the pairs that count on both sides, those of the first judge and those of the second."""
+    counting = [pair for pair in pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
+    return [before for before, _ in counting], [after for _, after in counting]
+
+
 def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str]) -> list[Part]:
     """The headline figure of both judges on their common records, its difference, and the test."""
-    counting = [pair for pair in joined.pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
-    sides = [[pair[side] for pair in counting] for side in (0, 1)]
+    sides = _sides(headline, joined.pairs)
     rows: list[tuple[str, Value]] = [
         ("records", len(joined.pairs)),
         *_differing(joined.pairs),
@@ -61,7 +78,7 @@ def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str])
         (f"{headline.name}, {names[1]}", measure(headline, sides[1])),
     ]
     if headline.is_right is None:
-        rows.append((f"{headline.name}, difference", _difference(headline, *sides)))
+        rows.append((f"{headline.name}, difference", headline_difference(headline, joined)))
         if headline is PEARSON:
             rows.append(("mean absolute error, difference", _of_errors(*sides)))
     rows += _right(headline if headline.is_right is not None else ACCURACY, joined.pairs, names)
@@ -70,7 +87,7 @@ def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str])
             "compared",
             f"{names[1]} compared with {names[0]}",
             rows,
-            f"On the records that both could judge. {_how(headline, names[1])}" if counting else "Without gold.",
+            f"On the records that both could judge. {_how(headline, names[1])}" if sides[0] else "Without gold.",
         )
     ]
 
@@ -98,9 +115,9 @@ def join_warnings(joined: Joined) -> list[str]:
 def _right(headline: Headline, pairs: Sequence[tuple[Case, Case]], names: tuple[str, str]) -> list[tuple[str, Value]]:
     is_right = headline.is_right
     assert is_right is not None
-    counting = [pair for pair in pairs if headline.counts(pair[0]) and headline.counts(pair[1])]
-    ours, theirs = [[is_right(pair[side]) for pair in counting] for side in (0, 1)]
-    found = compare_right(ours, theirs, clusters_of([one for one, _ in counting]))
+    before, after = _sides(headline, pairs)
+    ours, theirs = ([is_right(case) for case in side] for side in (before, after))
+    found = compare_right(ours, theirs, clusters_of(before))
     if found is None:
         return []
     return [
@@ -109,12 +126,6 @@ def _right(headline: Headline, pairs: Sequence[tuple[Case, Case]], names: tuple[
         (f"only {names[1]} is right", found.test.only_after),
         ("McNemar's test, p", found.test.p_value),
     ]
-
-
-def _difference(headline: Headline, before: Sequence[Case], after: Sequence[Case]) -> Value:
-    if not before:
-        return None
-    return difference(headline.statistic(before), headline.statistic(after), len(before), clusters_of(before))
 
 
 def _of_errors(before: Sequence[Case], after: Sequence[Case]) -> Value:
