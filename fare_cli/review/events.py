@@ -108,9 +108,13 @@ def read_events(path: Path) -> Iterator[ReviewEvent]:
 
 
 def is_review_file(path: Path) -> bool:
-    """Whether the first line of a file is an event, of whatever version. Raises InputError for an unreadable file."""
+    """Whether the first line of a file is an event, of whatever version. A file without lines counts as one: fare
+    review leaves it where somebody has said nothing. Raises InputError for an unreadable file."""
     check_inputs([str(path)])
-    first = next((line.data for line in read_lines([str(path)], []) if line.data is None or line.data.strip()), None)
+    lines = (line.data for line in read_lines([str(path)], []))
+    first = next((data for data in lines if data is None or data.strip()), b"")
+    if first == b"":
+        return True
     try:
         values = json.loads(first or b"")
     except ValueError:

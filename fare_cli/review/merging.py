@@ -151,6 +151,11 @@ def write_merged(
             summary.add(verdict)
             each(verdict)
             file.write(verdict.to_line())
+        if people.by_record and counts.strangers == len(people.by_record):
+            raise InputError(
+                f"none of the {counts.strangers} reviewed records is in {verdicts}, or all have other words there",
+                "give the file of verdicts that these people looked at",
+            )
         file.publish()
     manifest = read_manifest(verdicts)
     if manifest is not None:

@@ -80,7 +80,9 @@ def _parts(one: VerdictSet) -> list[Part]:
         parts += [explained(part) for part in measures if part.columns[0].name == "measure" and part.rows]
     parts += agreement_tables(cases)
     parts += [part for part in calibration_parts(cases) if part.name in _PLOTS]
-    parts += [explained(part) for part in people_parts(cases) if isinstance(part, Table) and part.name == "people"]
+    people = [part for part in people_parts(cases) if isinstance(part, Table) and part.name == "people"]
+    # Of a handful of labels nothing can be measured.
+    parts += [explained(part) for part in people if part.rows]
     return [*parts, *(explained(part) for part in record_parts(cases) if isinstance(part, Table))]
 
 

@@ -154,11 +154,24 @@ def test_merging_gives_a_file_that_eval_takes(verdicts: Path, tmp_path: Path, fa
 
 
 def test_records_of_other_words_are_said(verdicts: Path, tmp_path: Path, fare: Fare) -> None:
-    other = write_reviews(tmp_path / "r.jsonl", [event(VERDICTS[0], "Ada", "A", content="0" * 16)])
-    done = fare("review", "--merge", verdicts, other, "-o", "m.jsonl")
+    other = event(VERDICTS[0], "Ada", "A", content="0" * 16)
+    seen = event(VERDICTS[1], "Ada", "A", blind=False)
+    done = fare("review", "--merge", verdicts, write_reviews(tmp_path / "r.jsonl", [other, seen]), "-o", "m.jsonl")
     assert done.returncode == 0
     assert "1 reviewed records are not in" in done.stderr
     assert "nobody gave a verdict" in done.stdout
+    done = fare("review", "--merge", verdicts, write_reviews(tmp_path / "r.jsonl", [other]), "-o", "none.jsonl")
+    assert done.returncode == 2
+    assert "none of the 1 reviewed records is in" in done.stderr
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_somebody_who_has_said_nothing_yet_is_merged_like_others(verdicts: Path, tmp_path: Path, fare: Fare) -> None:
+    reviews = write_reviews(tmp_path / "r.jsonl", [event(VERDICTS[0], "Ada", "A")])
+    nothing = write_reviews(tmp_path / "nothing.jsonl", [])
+    done = fare("review", "--merge", verdicts, nothing, reviews, "-o", "m.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "40 verdicts, 1 reviewed" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,11 @@ def test_what_is_about_other_words_or_no_label_is_not_taken(tmp_path: Path) -> N
     verdicts = judged("step", without_gold(solutions(2)))
     kept = write_verdicts(tmp_path / "v.jsonl", verdicts)
     other = event(verdicts[0], "Ada", "1", content="0" * 16)
-    assert write_merged(kept, People.of([other]), tmp_path / "m.jsonl").strangers == 1
-    assert lines(tmp_path / "m.jsonl") == lines(kept)
+    assert write_merged(kept, People.of([other, event(verdicts[1], "Ada", "0")]), tmp_path / "m.jsonl").strangers == 1
+    assert lines(tmp_path / "m.jsonl")[0] == lines(kept)[0]
+    with pytest.raises(InputError, match="none of the 1 reviewed records is in"):
+        write_merged(kept, People.of([other]), tmp_path / "none.jsonl")
+    assert not (tmp_path / "none.jsonl").exists()
     with pytest.raises(InputError, match='record s1: Ada said "9"'):
         write_merged(kept, People.of([event(verdicts[1], "Ada", "9")]), tmp_path / "bad.jsonl")
     assert not (tmp_path / "bad.jsonl").exists()

@@ -137,6 +137,24 @@ def test_verdicts_without_records_and_without_gold_are_said_to_be_so(tmp_path: P
     assert set(data_of(page)[-1]["columns"]["content"]) == {None}
 
 
+def test_labels_too_few_to_measure_are_no_empty_table(tmp_path: Path) -> None:
+    labelled, *others = (
+        one.model_copy(update={"record": {k: v for k, v in (one.record or {}).items() if k != "annotations"}})
+        for one in verdicts_of("pairwise")
+    )
+    labelled = labelled.model_copy(
+        update={
+            "record": {**(labelled.record or {}), "annotations": {"ann": "A", "bo": "A"}},
+            **dict.fromkeys(("verdict", "confidence")),
+            "consistent": False,
+        }
+    )
+    write_page([write_verdicts(tmp_path / "v.jsonl", [labelled, *others])], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "greement with people (" not in page
+    assert "<tbody>\n</tbody>" not in page
+
+
 def test_several_files_are_one_page(tmp_path: Path, fare: Fare) -> None:
     paths = [write_verdicts(tmp_path / f"{task}.jsonl", verdicts_of(task)) for task in TASKS]
     done = fare("report", *paths, "-o", "all.html")

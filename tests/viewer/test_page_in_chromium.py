@@ -266,9 +266,22 @@ def test_what_is_said_after_a_look_at_the_judge_is_not_blind(opened: OpenPage, t
         page.click("#save")
     download.value.save_as(tmp_path / "bo.jsonl")
     events = list(read_events(tmp_path / "bo.jsonl"))
-    assert [event.blind for event in events] == [True, False, False]
-    assert events[1].verdict == "tie"
-    assert events[2].verdict == events[0].verdict  # undone
+    assert [event.blind for event in events] == [True, False, False, False]
+    assert events[1].verdict == events[0].verdict  # the look
+    assert events[2].verdict == "tie"
+    assert events[3].verdict == events[0].verdict  # undone
+    # On another computer it was still looked at.
+    (tmp_path / "looked.jsonl").write_text("".join(f"{one.to_line()}\n" for one in events[:2]), "utf-8")
+    other = opened("blind")
+    other.fill("#reviewer", "Bo")
+    other.set_input_files("#take", tmp_path / "looked.jsonl")
+    expect(other.locator("#mine-count")).to_have_text("1 verdict, 0 notes")
+    other.evaluate("location.hash = 'record-4'")
+    other.get_by_role("button", name="Equally good").click()
+    with other.expect_download() as download:
+        other.click("#save")
+    download.value.save_as(tmp_path / "again.jsonl")
+    assert [event.blind for event in read_events(tmp_path / "again.jsonl")] == [True, False, False]
 
 
 def test_a_saved_file_is_taken_up_again(opened: OpenPage, tmp_path: Path) -> None:

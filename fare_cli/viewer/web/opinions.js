@@ -36,6 +36,12 @@ function keep() {
   }
 }
 
+/** Whether the reviewer said something of the record after a look at the judge's verdict, here or elsewhere. */
+const wasSeen = (record) =>
+  opinions.events.some(
+    (event) => !event.blind && event.reviewer === opinions.reviewer && nameOfEvent(event) === nameOf(record),
+  );
+
 function rememberLast() {
   lastOpinions = new Map();
   for (const event of opinions.events) {
@@ -51,6 +57,10 @@ function think(record, { verdict, note }, { blind, order }, canUndo = true) {
   const state = { verdict: before?.verdict ?? null, note: before?.note ?? "" };
   if (state.verdict === verdict && state.note === note) return;
   if (canUndo) opinions.undo.push({ record, ...state });
+  addEvent(record, { verdict, note, blind: blind && !opinions.seen.has(record) && !wasSeen(record), order });
+}
+
+function addEvent(record, { verdict, note, blind, order }) {
   opinions.events.push({
     review: 1,
     task: taskOf(record),
@@ -59,7 +69,7 @@ function think(record, { verdict, note }, { blind, order }, canUndo = true) {
     reviewer: opinions.reviewer,
     verdict,
     note,
-    blind: blind && !opinions.seen.has(record),
+    blind,
     order,
     at: new Date().toISOString(),
   });
@@ -68,11 +78,14 @@ function think(record, { verdict, note }, { blind, order }, canUndo = true) {
   keep();
 }
 
-/** Whether the judge's verdict on the record has been in front of the person. */
+/** Whether the judge's verdict on the record has been in front of the person. What they said of it before is said once
+ * more, not blind, so that the saved file tells it on another computer, too. */
 function markSeen(record) {
   if (opinions.seen.has(record)) return;
   opinions.seen.add(record);
-  keep();
+  const own = opinionOn(record);
+  if (own?.blind) addEvent(record, { ...own, blind: false });
+  else keep();
 }
 
 /** Everything as the file that `fare review --merge` reads, handed to the browser to be saved. */
