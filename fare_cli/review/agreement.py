@@ -19,6 +19,9 @@ from fare_cli.studies.evaluating.people import people_parts
 from fare_cli.verdicts import Verdict
 
 _MOST_DIFFERENCES = 50
+DIFFERENCES = "differences"
+"""The table of single records: whoever reads it sees verdicts of the judge."""
+
 #: Of fewer records an agreement says next to nothing: the interval of a share is then wider than 0.35.
 _FEW = 30
 
@@ -84,7 +87,7 @@ class Agreeing:
             if own < others:
                 said.append(
                     f"the judge was less sure of the records that people looked at (mean confidence {own:.2f}) than of "
-                    f"the others ({others:.2f}): on all records it would agree with people more often than here"
+                    f"the others ({others:.2f}): on all records it may agree with people more often than here"
                 )
         return said
 
@@ -162,7 +165,7 @@ def _differences(cases: Sequence[Case], reviewers: Sequence[str]) -> Table:
     note = "Those first that the judge was surest of." + (
         f" The first {_MOST_DIFFERENCES} of {len(apart)}." if len(apart) > _MOST_DIFFERENCES else ""
     )
-    return Table("differences", "records that not all agree on", columns, rows, note)
+    return Table(DIFFERENCES, "records that not all agree on", columns, rows, note)
 
 
 def _spread(case: Case, reviewers: Sequence[str]) -> bool:

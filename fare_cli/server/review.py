@@ -100,8 +100,10 @@ def _said(values: dict[str, Any], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -
 
 
 def _shown(report: Report) -> dict[str, Any]:
-    """Warnings and tables, every cell in words."""
+    """Warnings and tables, every cell in words; not the one with the judge's verdicts on single records, which a person
+    who goes on reviewing must not have seen. The report at the end of the command has it."""
     from fare_cli.report.text import value_in_words
+    from fare_cli.review.agreement import DIFFERENCES
 
     tables = [
         {
@@ -111,6 +113,6 @@ def _shown(report: Report) -> dict[str, Any]:
             "rows": [[value_in_words(value) for value in row] for row in table.rows],
         }
         for table in report.tables
-        if table.rows
+        if table.rows and table.name != DIFFERENCES
     ]
     return {"warnings": list(report.warnings), "tables": tables}

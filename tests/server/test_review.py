@@ -69,6 +69,9 @@ def test_a_review_by_its_requests(ask: Asked) -> None:
     assert shown["tables"][0]["heads"][0] == "person"
     assert shown["tables"][0]["rows"][0][0] == "Ada"
     assert all(isinstance(cell, str) for row in shown["tables"][0]["rows"] for cell in row)
+    assert not [table for table in shown["tables"] if "record" in table["heads"]], (
+        "what the judge said of one stays hidden"
+    )
     assert ask("POST", "api/finish", {}) == (200, {})
     assert ask.finished == 1
 
