@@ -46,7 +46,9 @@ class OrderedTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """TRL's loss, summed over the completions of the row and divided by `num_items_in_batch`.
+        """TRL's loss, summed over the completions of the row and divided by `num_items_in_batch`, the trained tokens
+        of all rows and processes in the step; the gradients of processes are averaged later, so each counts as many
+        times as there are processes.
 
         Where there is no GPU, TRL (1.16) computes logits over the whole vocabulary at every position, prompts included:
         with SmolLM2 that was half the time of a step. Here they are computed where something is learnt.
@@ -57,7 +59,7 @@ class OrderedTrainer(SFTTrainer):  # type: ignore[misc]
         learnt = (labels != IGNORED).nonzero()[:, 0]
         rest = {name: one for name, one in inputs.items() if name != "labels"}
         logits = model(**rest, use_cache=False, logits_to_keep=learnt).logits[0]
-        count = len(learnt) if num_items_in_batch is None else num_items_in_batch
+        count = len(learnt) if num_items_in_batch is None else num_items_in_batch / self.accelerator.num_processes
         return torch.nn.functional.cross_entropy(logits.float(), labels[learnt], reduction="sum") / count
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
