@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fare_cli.errors import EnvironmentFault, UsageError
 from training.config import Config, Parallel
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 def world_size() -> int:
@@ -17,6 +20,14 @@ def world_size() -> int:
 def is_leader() -> bool:
     """Whether this process writes what is written once."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def all_processes() -> PartialState:
+    """What lets processes wait for one another. On CPUs accelerate takes each for the only one unless it is told."""
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def check_world(parallel: Parallel) -> None:

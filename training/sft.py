@@ -16,7 +16,7 @@ from training.config import Config
 from training.estimate import Shape, estimate, model_shape
 from training.manifest import Plan, TrainingManifest, plan, read_manifest
 from training.packing import fitting, rows
-from training.parallel import check_world, is_leader
+from training.parallel import all_processes, check_world, is_leader
 from training.samples import Sample, read_samples
 from training.start import start_checkpoint
 from training.watching import LOG, keep_log_up_to, last_checkpoint
@@ -82,17 +82,13 @@ def sft(
 
 def _shared_start(start: str, run: Path, say: Say) -> Path:
     """The checkpoint to start from; made by the leader where it is a GGUF file, while the others wait."""
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
+    with all_processes().main_process_first():
         return start_checkpoint(start, run / _STARTED_FROM, say)
 
 
 def _made_before(output: Path, run: Path, say: Say) -> TrainingManifest | None:
     """All processes find the work done; a start that was dequantised for its hash is removed."""
-    from accelerate import PartialState
-
-    PartialState().wait_for_everyone()
+    all_processes().wait_for_everyone()
     if not is_leader():
         return None
     say(f"{output} is made already")
@@ -161,11 +157,9 @@ def _train(
     say: Say,
 ) -> list[float]:
     """The losses of all steps; the checkpoint is in `run` / final."""
-    from accelerate import PartialState
-
     from training.trainer import make_trainer
 
-    PartialState().wait_for_everyone()
+    all_processes().wait_for_everyone()
     trainer = make_trainer(checkpoint, config, run, train, held_out=tested, seed=seed, say=say)
     last = last_checkpoint(run)
     if last is not None:

@@ -291,8 +291,11 @@ def test_what_needs_a_gpu_says_so(
         sft(samples_file, tmp_path / "out", str(tiny_checkpoint), _config(**values), say=lambda _: None)
 
 
-def test_weights_are_split_among_two_processes(tiny_checkpoint: Path, samples_file: Path, tmp_path: Path) -> None:
-    """torchrun with two processes on the CPU: the checkpoint is whole, and its course that of one process."""
+def test_weights_are_split_among_two_processes(
+    tiny_checkpoint: Path, tiny_gguf: Path, samples_file: Path, tmp_path: Path
+) -> None:
+    """torchrun with two processes on the CPU: one dequantises the start for both, the checkpoint is whole, its course
+    that of one process, and both find it done."""
     output = tmp_path / "split"
     config = tmp_path / "config.toml"
     fsdp = ROOT / "training" / "configs" / "accelerate" / "fsdp2-2cpu.yaml"
@@ -304,12 +307,14 @@ def test_weights_are_split_among_two_processes(tiny_checkpoint: Path, samples_fi
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "training", "sft", str(samples_file), "-o", str(output)]
-    command += ["--model", str(tiny_checkpoint), "--config", str(config)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "2 processes, 25 parameters split among them" in done.stderr
+    command += ["--model", str(tiny_gguf), "--config", str(config)]
+    for said in ("2 processes, 25 parameters split among them", "is made already"):
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert said in done.stderr
+    assert not run_folder(output).exists()
     from transformers import AutoModelForCausalLM
 
     split = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
