@@ -27,6 +27,7 @@ from training.questions import read_records
 from training.rollout import RolloutOptions
 from training.samples import read_samples
 from training.stages import read_stages
+from training.start import start_checkpoint
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -70,18 +71,18 @@ gradient_checkpointing = false
 every_steps = 4
 """
 STAGES = ["start", "cold start", "iteration 1", "iteration 2"]
-NAMED = ("samples", "checkpoint", "policy")
 
 
 class Loop(NamedTuple):
-    """What a loop was made from, and its folder."""
+    """What a loop was made from, and its folder. The start was dequantised once, as a loop does it."""
 
     sources: Path
     folder: Path
 
     def in_folder(self, folder: Path) -> Loop:
-        """The same loop on a copy of what is there."""
+        """The same loop on a copy of what is there, with the start that an unfinished one has."""
         shutil.copytree(self.folder, folder)
+        shutil.copytree(self.sources / "start", folder / "start")
         return Loop(self.sources, folder)
 
     def command(self) -> list[str]:
@@ -129,9 +130,12 @@ def made(start_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     write_records(sources / "cold.jsonl", right[:6])
     write_records(sources / "records.jsonl", sums(34)[12:])
     write_records(sources / "held-out.jsonl", sums(40)[34:])
-    done = Loop(sources, tmp_path_factory.mktemp("loops") / "made")
-    assert verb(*done.command()) == 0
-    return done
+    start_checkpoint(str(sources / "start.gguf"), sources / "start", print)
+    begun = Loop(sources, tmp_path_factory.mktemp("begun"))
+    made = begun.in_folder(tmp_path_factory.mktemp("loops") / "made")
+    assert verb(*made.command()) == 0
+    assert not (made.folder / "start").exists()
+    return made
 
 
 def test_each_iteration_goes_on_from_the_last_one_on_records_that_it_has_not_seen(made: Loop) -> None:
