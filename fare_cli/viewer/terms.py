@@ -43,6 +43,7 @@ TERMS = {
     "whether a step is wrong": "How often it knew whether there is a mistake at all, wherever it put it.",
     # right or wrong
     "answers held right": "How often the judge said that the answer is right.",
+    "balanced accuracy": "The mean of how often it is right on right and on wrong answers; 0.5 is guessing.",
     "precision": "Of the answers that it held right: how many are.",
     "recall": "Of the answers that are right: how many it held right.",
     "MCC": "How far its yes and no go with what is right; 1 is perfect, 0 is guessing.",
