@@ -35,8 +35,10 @@ _MAY_IMPORT = {
         "engine.options",
         "engine.probe",
         "prompting",
+        # Files that must be on the disk are so in one way, whoever writes them.
+        "run.files",
     },
-    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf"},
+    "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf", "run.files"},
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
@@ -45,7 +47,6 @@ _MAY_IMPORT = {
     "rank": _WAIST | _RECORDS | {"meta", "run.lines", "run.reader"},
     # Figures are shown with their intervals.
     "report": {"errors", "meta"},
-    # What people say of records is kept in files that are read like inputs.
     # What people say is read beside verdict files and written into them, and measured like the labels of annotators.
     # Its page is drawn by the scripts of that of `fare report`.
     "review": _WAIST | _RECORDS | {"meta", "report", "run", "studies", "viewer"},

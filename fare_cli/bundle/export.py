@@ -24,11 +24,12 @@ from fare_cli.bundle.manifest import (
     without_place,
 )
 from fare_cli.errors import InputError, ModelError
-from fare_cli.gguf.disk import check_space, copy_file, sync_folder, write_synced, writing
+from fare_cli.gguf.disk import check_space, copy_file, write_synced, writing
 from fare_cli.gguf.model_prompts import own_decoding
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes
 from fare_cli.gguf.split import bytes_here, complete_parts, model_name, part_file_names
 from fare_cli.gguf.store import ModelFile, models_folder, parts_sha256, resolve_model
+from fare_cli.run.files import sync_folder
 
 
 def export_bundle(name_or_path: str, folder: Path) -> Manifest:

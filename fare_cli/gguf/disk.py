@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -97,16 +96,6 @@ def copy_file(source: Path, target: Path) -> str:
             output.write(chunk)
         _sync(output)
     return digest.hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder safe on the disk."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _sync(output: BinaryIO) -> None:

@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
-from fare_cli.gguf.disk import Say, copy_file, only_one, sync_folder, write_synced
+from fare_cli.gguf.disk import Say, copy_file, only_one, write_synced
 from fare_cli.gguf.notes import ModelNotes, card_file, files_beside, notes_file, notes_text, prompts_folder
 from fare_cli.gguf.split import is_later_part, model_name, part_file_names, part_paths
 from fare_cli.gguf.store import catalog_sha256, models_folder, parts_sha256, remember_sha256
 from fare_cli.prompting import PromptTexts
+from fare_cli.run.files import sync_folder
 
 _LONGEST_NAME_BYTES = 200
 _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
