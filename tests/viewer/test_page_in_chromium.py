@@ -137,6 +137,16 @@ def test_keys_alone_reach_everything(opened: OpenPage) -> None:
     assert current.locator(".c-id").inner_text() == "p39"
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
+    expect(page.locator("#search")).to_have_value("")
+
+
+def test_keys_in_quick_succession_each_count(opened: OpenPage) -> None:
+    page = opened("pairs", "#record-2")
+    press = "dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))"
+    page.evaluate(f"for (const key of ['j', 'j', 'k', 'j']) document.body.{press}")
+    assert page.locator("#record-title").inner_text() == "p2"
+    page.go_back()
+    expect(page.locator("#record-title")).to_have_text("p1")
 
 
 def test_a_record_says_what_the_judge_did(opened: OpenPage) -> None:

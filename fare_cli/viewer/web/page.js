@@ -7,7 +7,7 @@ const hidesJudge = (record) => state.blind && !state.revealed.has(record);
 
 function openAt(position) {
   if (position < 0 || position >= list.records.length) return;
-  location.hash = `record-${list.records[position] + 1}`;
+  visit(`record-${list.records[position] + 1}`);
 }
 
 function redrawRecord() {
@@ -118,6 +118,12 @@ async function takeFile(file) {
 
 // ---- views
 
+/** Opens a view at once. The event that a new hash brings comes later: a second key would still find the view before. */
+function visit(view) {
+  if (location.hash !== `#${view}`) history.pushState(null, "", `#${view}`);
+  route();
+}
+
 function route() {
   state.panel?.keepNote();
   const [, number] = location.hash.match(/^#record-(\d+)$/) ?? [];
@@ -160,28 +166,21 @@ function keyPressed(event) {
   const inRecord = state.view === "record";
   const acts = {
     "/": () => {
-      location.hash = "records";
-      setTimeout(() => byId("search").focus());
+      visit("records");
+      byId("search").focus();
     },
-    "?": () => {
-      location.hash = "words";
-    },
+    "?": () => visit("words"),
     u: () => {
       const record = undo(contextOf);
       showOpinions();
-      if (record !== undefined) {
-        location.hash = `record-${record + 1}`;
-        if (inRecord) redrawRecord();
-      }
+      if (record !== undefined) visit(`record-${record + 1}`);
     },
     ...(inRecord && {
       ArrowRight: () => step(1),
       j: () => step(1),
       ArrowLeft: () => step(-1),
       k: () => step(-1),
-      Escape: () => {
-        location.hash = "records";
-      },
+      Escape: () => visit("records"),
       n: () => byId("note")?.focus(),
     }),
   };
