@@ -95,6 +95,8 @@ def _say_how_it_went(outcome: ClusterOutcome, console: Console) -> int:
         f"partitions: {judged} of {len(outcome.outcomes)} judged, {outcome.kept} of them before; the verdicts on "
         "NAME.jsonl are in NAME.verdicts.jsonl"
     )
+    if outcome.again:
+        console.say(f"workers died: {outcome.again} partitions were taken up again from their journals")
     if outcome.failed:
         for failed in outcome.failed:
             assert failed.error is not None

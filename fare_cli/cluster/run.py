@@ -44,6 +44,11 @@ class ClusterOutcome:
         """How many partitions had been judged before."""
         return sum(outcome.kept for outcome in self.outcomes)
 
+    @property
+    def again(self) -> int:
+        """How many partitions were taken up again because a worker had died on them."""
+        return sum(outcome.again for outcome in self.outcomes)
+
 
 def judge_partitions(
     partitions: Sequence[Partition],
@@ -101,7 +106,7 @@ def _start_tally() -> Any:
 
 
 def _outcomes(partitions: Sequence[Partition], work: Work, pool: Pool, tally: Any) -> Generator[PartitionOutcome]:
-    """The outcome of every partition, as they come. Closing the generator ends the workers."""
+    """The outcome of every partition, as they come."""
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -48,9 +48,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class PartitionOutcome:
-    """How a partition ended. `kept` says that it was judged before; `error` is why it has no output.
+    """How a partition ended. `error` is why it has no output; without one, `counts` are of the verdicts in it.
 
-    Without `error` its verdicts are written, and `counts` are of them; `asking` is what was asked for it now.
+    `asking` is what was asked for it now. `kept` says that it was judged before, `again` that a worker had died on it.
     """
 
     partition: Partition
@@ -58,6 +58,7 @@ class PartitionOutcome:
     asking: Asking
     first_invalid: str | None = None
     kept: bool = False
+    again: bool = False
     error: FareError | None = None
 
 
@@ -79,6 +80,9 @@ class PartitionWorker:
             outcome = self._outcome(partition)
         except FareError as error:
             outcome = PartitionOutcome(partition, Counts(), Asking(), error=error)
+        except OSError as error:  # of the storage, where nobody has foreseen it
+            fault = EnvironmentFault(f"{partition.source} cannot be judged: {error}")
+            outcome = PartitionOutcome(partition, Counts(), Asking(), error=fault)
         return {"outcome": pickle.dumps(outcome)}
 
     def _outcome(self, partition: Partition) -> PartitionOutcome:
@@ -90,10 +94,13 @@ class PartitionWorker:
         if attempt.reported:
             plan = replace(plan, resume=True)  # a worker that died has begun anew already
         if plan.resume and (manifest := finished(plan)) is not None:
-            return PartitionOutcome(partition, Counts.from_json(manifest.counts), Asking(), kept=True)
+            counts = Counts.from_json(manifest.counts)
+            first_invalid = f"one in {partition.output}" if counts.invalid else None
+            return PartitionOutcome(partition, counts, Asking(), first_invalid, kept=True, again=attempt.again)
         _make_folder(output.parent)
         done = self._run(plan, attempt)
-        return PartitionOutcome(partition, done.summary.counts, done.summary.asking, done.first_invalid)
+        counts, asking = done.summary.counts, done.summary.asking
+        return PartitionOutcome(partition, counts, asking, done.first_invalid, again=attempt.again)
 
     def _check_place(self) -> None:
         if self._work.fare != fare_version():

@@ -70,10 +70,10 @@ def test_a_signal_ends_it_and_it_can_be_taken_up(settings: dict[str, str], addre
             stderr=subprocess.PIPE,
             text=True,
         ) as run,
-        (tmp_path / "slow.jsonl").open("w") as pipe,
+        # Open for reading, too, it does not wait for a reader, should there never be one.
+        (tmp_path / "slow.jsonl").open("r+b", buffering=0) as pipe,
     ):
-        pipe.write("".join(json.dumps(record) + "\n" for record in pairs(0, 5)))
-        pipe.flush()
+        pipe.write("".join(json.dumps(record) + "\n" for record in pairs(0, 5)).encode())
         journal = tmp_path / "out" / "slow.verdicts.jsonl.journal.jsonl"
         while not (journal.exists() and journal.read_text().count('{"key"') == 10):
             assert run.poll() is None
