@@ -43,6 +43,22 @@ def test_it_is_valid_by_githubs_schema(tmp_path: Path) -> None:
     assert checked(text.replace("shell: bash", "shells: bash")) != 0
 
 
+def test_the_workflow_of_the_docs_uses_it_right(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(# \.github/workflows/.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "workflow.yml").write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", "workflow.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    (step,) = [one for one in yaml.safe_load(text)["jobs"]["judge"]["steps"] if "/fare@" in one.get("uses", "")]
+    needed = {name for name, one in ACTION["inputs"].items() if one.get("required")}
+    assert needed <= set(step["with"]) <= set(ACTION["inputs"])
+    assert set(re.findall(r"steps\.fare\.outputs\.(\w+)", text)) <= set(ACTION["outputs"])
+    # The tables name them all.
+    for name in (*ACTION["inputs"], *ACTION["outputs"]):
+        assert re.search(rf"^\|[^|]*`{name}`", page, re.MULTILINE), name
+
+
 def test_no_input_is_part_of_a_script() -> None:
     scripts = [step["run"] for step in STEPS if "run" in step]
     assert len(scripts) == 5
@@ -193,7 +209,7 @@ def runner(workspace: Path, installed: dict[str, dict[str, str]]) -> Make:
 def test_it_installs_judges_and_gates(workspace: Path, tiny_model: Path, runner: Make) -> None:
     # What stands in the repository is no setting of the judge.
     (workspace / "fare.toml").write_text('mode = "nonsense"\n')
-    limits = "--min-score=1.01\n--undecided=fail\n"
+    limits = "--min-score=1.0001\n--undecided=fail\n"
     ran = runner(tiny_model, judge_options="--mode=direct\n--ctx=2048\n", gate_options=limits)
     assert ran.run() == 0, ran.logs
     assert ran.output("outcome") == "pass"
