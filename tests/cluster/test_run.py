@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -24,6 +26,7 @@ from fare_cli.run.manifest import Manifest, read_manifest
 from fare_cli.run.progress import ProgressSnapshot
 from fare_cli.run.reader import InputPlan
 from fare_cli.run.runner import RunPlan, run
+from tests.cli.conftest import ROOT, environment
 from tests.cluster.making import dying, halting, judge_folder, simulated, simulated_plan, write_lines
 from tests.run.making import pair
 from tests.simulating import DIRECT, answers
@@ -157,6 +160,17 @@ def test_a_killed_worker_loses_and_doubles_nothing(smollm2_path: Path) -> None:
         assert manifest.journal.replies + manifest.journal.appended == 5
         resumed += manifest.journal.replies > 0
     assert resumed == 1
+
+
+@pytest.mark.long
+def test_a_node_that_is_lost_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    write_partitions(Path("in"), count=4)
+    program = [sys.executable, "-m", "tests.cluster.node_loss", str(tmp_path)]
+    done = subprocess.run(program, env=environment(), capture_output=True, text=True, check=True, cwd=ROOT)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["again"], told["reused"], told["asked"]) == (1, 5, 75)
+    lines = b"".join(text for _, text in sorted(files_in(Path("out")).items())).splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [f"r{number}" for number in range(40)]
 
 
 def kill_when_halted(flag: Path) -> int:
