@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from fare_cli.cli import data, doctor, judge, models, prompts
 from fare_cli.cli.audit import audit_command
+from fare_cli.cli.diff import diff_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.gate import gate_command
 from fare_cli.cli.options import SectionedCommand
@@ -41,7 +42,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "gate", "report", "review", "rank", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -108,6 +109,7 @@ def build_app() -> Any:
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("gate", cls=SectionedCommand)(gate_command())
+    app.command("diff", cls=SectionedCommand)(diff_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("review", cls=SectionedCommand)(review_command())
     app.command("report")(report)
