@@ -256,7 +256,8 @@ class _Check:
         from fare_cli.cli.study import talking
         from fare_cli.studies.quantising import TOLERATED_FLIPS, check_quantised
 
-        tolerated = [limit.value for limit in self.limits if limit.measure == "flips"]
+        # No number of records shows that none would flip.
+        tolerated = [limit.value for limit in self.limits if limit.measure == "flips" and limit.value]
         with talking(self.console) as talk:
             return check_quantised(
                 source,

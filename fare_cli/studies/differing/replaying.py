@@ -10,7 +10,7 @@ from typing import Any
 
 from fare_cli.errors import InputError
 from fare_cli.records import TaskName
-from fare_cli.run.lines import is_pipe
+from fare_cli.run.lines import InputDigest, is_pipe
 from fare_cli.run.manifest import fare_version, read_manifest
 from fare_cli.run.reader import InputPlan
 from fare_cli.run.runner import RunPlan
@@ -18,7 +18,7 @@ from fare_cli.studies.differing.difference import Difference, Repeat, Side, snip
 from fare_cli.studies.differing.judges import KnownJudge, judge_parts
 from fare_cli.studies.differing.repeats import repeat_of
 from fare_cli.studies.evaluating.case import Case
-from fare_cli.studies.evaluating.kept import case_of
+from fare_cli.studies.evaluating.kept import case_of, kept_warnings
 from fare_cli.studies.judging import SILENT, StudiedJudge, Talk, judge_each
 from fare_cli.studies.kept import kept_verdicts
 from fare_cli.studies.same_records import compare, join
@@ -42,6 +42,7 @@ class Recorded:
     settings: Mapping[str, Any]
     verdicts: int
     records: int
+    warnings: tuple[str, ...] = ()
 
 
 def read_recorded(path: Path) -> Recorded:
@@ -55,7 +56,8 @@ def read_recorded(path: Path) -> Recorded:
     seen = _Seen()
     fingerprints: dict[str, None] = {}
     verdicts = records = 0
-    for _, verdict in kept_verdicts(path, []):
+    digests: list[InputDigest] = []
+    for _, verdict in kept_verdicts(path, digests):
         verdicts += 1
         records += verdict.record is not None
         fingerprints.setdefault(verdict.judge)
@@ -64,9 +66,11 @@ def read_recorded(path: Path) -> Recorded:
         raise InputError(
             f"{path}: no verdict holds its record, so nothing can be asked again", "judge without --no-record"
         )
-    judge = KnownJudge.of(list(fingerprints), read_manifest(path))
+    manifest = read_manifest(path)
+    judge = KnownJudge.of(list(fingerprints), manifest)
     settings = _settings_named(judge) if judge.identity else seen.settings()
-    return Recorded(path, seen.task, judge, settings, verdicts, records)
+    warnings = kept_warnings(fingerprints.keys(), manifest, digests[0])
+    return Recorded(path, seen.task, judge, settings, verdicts, records, tuple(warnings))
 
 
 def replay(
@@ -103,7 +107,7 @@ def replay(
     if outcome.problem is not None:
         raise outcome.problem
     now = KnownJudge((identity.fingerprint,), identity.to_json(), [engine] if engine else [], fare_version())
-    before = Side(str(recorded.path), task, tuple(found.before), recorded.judge, found.questions)
+    before = Side(str(recorded.path), task, tuple(found.before), recorded.judge, found.questions, recorded.warnings)
     after = Side("now", task, tuple(found.after), now, found.questions)
     joined = join(found.before, found.after)
     return Difference(
