@@ -21,6 +21,7 @@ from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
 from fare_cli.cli.report import report
 from fare_cli.cli.review import review_command
+from fare_cli.cli.serve import serve_command
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -41,7 +42,7 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "gate", "report", "review", "rank", "prompts", "data", "models", "doctor")
+_ORDER = ("judge", "eval", "audit", "gate", "report", "review", "rank", "prompts", "data", "models", "serve", "doctor")
 
 
 class _OutputClosed(Exception):
@@ -110,6 +111,7 @@ def build_app() -> Any:
     app.command("gate", cls=SectionedCommand)(gate_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("review", cls=SectionedCommand)(review_command())
+    app.command("serve", cls=SectionedCommand)(serve_command())
     app.command("report")(report)
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
