@@ -26,6 +26,8 @@ ROWS = [
     for n in range(1, 5)
 ]
 
+TOO_MUCH = {"context": "word " * 400}
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
@@ -94,10 +96,10 @@ def test_grpo_learns_from_the_judges_rewards(tmp_path: Path, judge: Judge) -> No
 def test_where_the_judge_gives_no_reward_the_policy_stays(tmp_path: Path, smollm2_path: Path) -> None:
     policy = tmp_path / "policy"
     write_dequantised(tiny_models.write_qwen3(tmp_path / "tiny.gguf", head=128), policy)
-    # No prompt of verify fits so few tokens.
+    # No prompt with so much of a document fits so few tokens.
     options = JudgingOptions(mode="direct")
-    with Judge.open(smollm2_path, options=options, ctx=128, threads=1) as small:
-        reward = JudgeReward(small, fields={"reference": "solution"})
+    with Judge.open(smollm2_path, options=options, ctx=256, threads=1) as small:
+        reward = JudgeReward(small, fields={"reference": "solution"}, constants=TOO_MUCH)
         trainer, before = train(policy, tmp_path / "out", reward, steps=1, weight_decay=0.0)
     assert reward.invalid_verdicts == 4
     assert logged(trainer, "fare_invalid") == [1.0]
@@ -138,7 +140,7 @@ def test_what_makes_no_record_is_an_error_not_a_reward() -> None:
 
 
 def test_a_value_may_be_named_for_what_the_judge_cannot_judge(smollm2_path: Path) -> None:
-    with Judge.open(smollm2_path, options=JudgingOptions(mode="direct"), ctx=128, threads=1) as small:
-        reward = JudgeReward(small, invalid=-1.0)
+    with Judge.open(smollm2_path, options=JudgingOptions(mode="direct"), ctx=256, threads=1) as small:
+        reward = JudgeReward(small, constants=TOO_MUCH, invalid=-1.0)
         assert reward(["What is 1 + 1?"], ["2"]) == [-1.0]
         assert reward.invalid_verdicts == 1
