@@ -22,6 +22,7 @@ from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
 from fare_cli.cli.report import report
 from fare_cli.cli.review import review_command
+from fare_cli.cli.serve import serve_command
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -42,7 +43,9 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "doctor")
+_ORDER = (
+    "judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "serve", "doctor",
+)  # fmt: skip
 
 
 class _OutputClosed(Exception):
@@ -112,6 +115,7 @@ def build_app() -> Any:
     app.command("diff", cls=SectionedCommand)(diff_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("review", cls=SectionedCommand)(review_command())
+    app.command("serve", cls=SectionedCommand)(serve_command())
     app.command("report")(report)
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)
