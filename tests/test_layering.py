@@ -57,10 +57,12 @@ _MAY_IMPORT = {
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
     "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    # Thresholds of a cascade are bound to its judges, and stand in a file like a calibration's.
+    "thresholds": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
     "judge": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"calibration", "folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    | {"calibration", "folders", "settings", "tasks", "thresholds", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
@@ -77,6 +79,7 @@ _MAY_IMPORT = {
         "rank",
         "report",
         "run",
+        "thresholds",
     },
     # Limits on what studies measure, held to verdict files or to a run while it goes on.
     "gate": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},

@@ -56,7 +56,7 @@ def _judge(task: str, options: JudgeOptions) -> int:
     console = Console(quiet=options.quiet, verbose=options.verbose)
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
-    with open_judge(settings, calibration=options.calibration) as judge:
+    with open_judge(settings, calibration=options.calibration, thresholds=options.thresholds) as judge:
         if options.explain is not None:
             from fare_cli.cli.explain import explain
 
@@ -144,7 +144,13 @@ def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
         console.say(f"hint: {idle.install}")
 
 
-def open_judge(settings: Settings, model: str | Path | None = None, *, calibration: Path | None = None) -> Judge:
+def open_judge(
+    settings: Settings,
+    model: str | Path | None = None,
+    *,
+    calibration: Path | None = None,
+    thresholds: Path | None = None,
+) -> Judge:
     """The judge of these settings, or another model judging with them; its weights are not loaded yet."""
     from fare_cli.judge import Judge
 
@@ -161,6 +167,7 @@ def open_judge(settings: Settings, model: str | Path | None = None, *, calibrati
         kv_type=settings.kv_type,
         deterministic=settings.deterministic,
         calibration=calibration,
+        thresholds=thresholds,
     )
 
 

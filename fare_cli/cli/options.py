@@ -98,13 +98,14 @@ class JudgeOptions:
     ]
 
     mode: Annotated[
-        Literal["critique", "direct"] | None,
+        Literal["critique", "direct", "auto"] | None,
         _option(
             _JUDGING,
             "--mode",
-            metavar="critique|direct",
+            metavar="critique|direct|auto",
             default="critique",
-            help="Write a critique first, or give the label at once (many times faster).",
+            help="Write a critique first, or give the label at once (many times faster); auto: at once, then a "
+            "critique and votes only where that is not certain.",
         ),
     ]
     order: Annotated[
@@ -127,8 +128,14 @@ class JudgeOptions:
         bool | None, _option(_JUDGING, "--tie/--no-tie", help="Call it a tie where the two orders disagree.")
     ]
     votes: Annotated[
-        int | None,
-        _option(_JUDGING, "--votes", metavar="K", default="1", help="Sample K critiques for each ask and average."),
+        str | None,
+        _option(
+            _JUDGING,
+            "--votes",
+            metavar="K|auto",
+            default="1, or auto with --mode auto",
+            help="Sample K critiques for each ask and average; auto: until their majority is settled, at most 9.",
+        ),
     ]
     temperature: Annotated[
         float | None,
@@ -175,6 +182,16 @@ class JudgeOptions:
             "--calibration",
             metavar="FILE",
             help="Give calibrated probabilities, by a file that fare eval --calibrate wrote for this judge.",
+        ),
+    ]
+    thresholds: Annotated[
+        Path | None,
+        _option(
+            _JUDGING,
+            "--thresholds",
+            metavar="FILE",
+            help="Certainties from which on the stages of --mode auto decide, by a file that fare eval "
+            "--learn-thresholds wrote for this judge.",
         ),
     ]
 
