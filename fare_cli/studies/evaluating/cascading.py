@@ -120,7 +120,16 @@ def learn_thresholds(
         records=len(records.said[records.last]),
         clusters=len(set(records.clusters or ())),
     )
-    return Learnt(made, [_table(records, made), _plot(records, thresholds)], _warnings(made))
+    return Learnt(made, [_table(records, made, learnt_here=True), _plot(records, thresholds)], _warnings(made))
+
+
+def cascade_parts(sets: Sequence[VerdictSet], learnt: LearntThresholds) -> list[Part]:
+    """What a cascade with thresholds learnt elsewhere comes to on the records of these stages, against each stage for
+    all records. Raises InputError for sets that are no such stages."""
+    judges, by_stage = _stages(sets)
+    records = _records(judges, by_stage)
+    thresholds = Thresholds(learnt.direct, learnt.critique)
+    return [_table(records, learnt, learnt_here=False), _plot(records, thresholds)]
 
 
 def _stages(sets: Sequence[VerdictSet]) -> tuple[JudgeIdentity, dict[Stage, VerdictSet]]:
@@ -222,7 +231,7 @@ def _cascades(records: _Records, learnt: Thresholds) -> list[tuple[str, _Outcome
     return [*stages, ("learnt", records.outcome(learnt)), ("unlearnt (fare's own)", records.outcome(Thresholds()))]
 
 
-def _table(records: _Records, made: LearntThresholds) -> Table:
+def _table(records: _Records, made: LearntThresholds, *, learnt_here: bool) -> Table:
     columns = (
         Column("judge", "judge"),
         Column("direct_from", "direct from"),
@@ -251,8 +260,12 @@ def _table(records: _Records, made: LearntThresholds) -> Table:
     note = (
         "Tokens are a record's on average, those of a prompt counted for each ask. A stage decides from the certainty "
         f"on that stands under it; a dash: it is not asked. Learnt so that with {made.confidence:.0%} confidence the "
-        f"cascade is right at most {made.tolerance:.1%} less often than {records.last} alone. These are the records "
-        "that it was learnt on: look at other ones for how good it is."
+        f"cascade is right at most {made.tolerance:.1%} less often than {records.last} alone. "
+        + (
+            "These are the records that it was learnt on: look at other ones for how good it is."
+            if learnt_here
+            else f"It was learnt on {made.records} other records."
+        )
     )
     return Table("cascade", "the cascade and its stages", columns, tuple(rows), note)
 
