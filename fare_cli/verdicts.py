@@ -99,6 +99,28 @@ class Cascaded(BaseModel):
     stages: list[StageSaid]
 
 
+class MemberSaid(BaseModel):
+    """What one member of a panel said of a record; `judge` is its fingerprint."""
+
+    model: str
+    judge: str
+    status: Literal["ok", "invalid"]
+    verdict: str | None
+    probabilities: Probabilities | None
+    confidence: float | None
+    consistent: bool | None
+    judgments: list[Judgement]
+    usage: Usage
+    error: VerdictError | None
+
+
+class PanelSaid(BaseModel):
+    """What the members of a panel said of a record, in the order in which they were named."""
+
+    agreeing: int = Field(ge=0, description="How many members gave the panel's verdict.")
+    members: list[MemberSaid]
+
+
 class Verdict(BaseModel):
     """One judged record. What is at its top follows from `judgments` by `rule`."""
 
@@ -127,6 +149,9 @@ class Verdict(BaseModel):
     cascade: Cascaded | None = Field(
         default=None,
         description="Mode auto: which stage decided and what each said and cost; `judgments` are those of the last.",
+    )
+    panel: PanelSaid | None = Field(
+        default=None, description="Of a panel: its members, with their `judgments`; that of the verdict is empty."
     )
     judge: str = Field(default="", description="Fingerprint of the judge.")
     contract: Literal["fare", "own"] | None = Field(

@@ -184,6 +184,25 @@ class JudgeOptions:
             help="Give calibrated probabilities, by a file that fare eval --calibrate wrote for this judge.",
         ),
     ]
+    panel: Annotated[
+        str | None,
+        _option(
+            _JUDGING,
+            "--panel",
+            metavar="MODEL,MODEL",
+            help="Judge with several models, one after the other, and make one verdict of theirs; needs -o.",
+        ),
+    ]
+    panel_rule: Annotated[
+        Literal["majority", "mean"] | None,
+        _option(
+            _JUDGING,
+            "--panel-rule",
+            metavar="majority|mean",
+            default="majority",
+            help="How the members' verdicts become one: the label of most, or the greatest mean probability.",
+        ),
+    ]
     thresholds: Annotated[
         Path | None,
         _option(
