@@ -24,6 +24,7 @@ _SOURCES: dict[str, _Source] = {
     "maths": {"source": "openai/grade-school-math", "licence": "MIT"},
     "code": {"source": "openai/human-eval", "licence": "MIT"},
     "tool": {"source": "ShishirPatil/gorilla", "licence": "Apache-2.0"},
+    "facts": {"source": "RUCAIBox/HaluEval", "licence": "MIT"},
 }
 
 
@@ -40,20 +41,29 @@ def command(
         list[Path] | None,
         typer.Option("--answers", metavar="FILE", help="The possible answers to those rows; repeatable."),
     ] = None,
+    facts: Annotated[
+        list[Path] | None, typer.Option("--facts", metavar="FILE", help="Rows of HaluEval's QA; repeatable.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed chooses other errors.")] = 0,
     report: Annotated[
         bool, typer.Option("--report", help="Print how far right and wrong are told apart by form alone.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> int:
-    """Put errors into correct solutions, code and tool calls; each becomes records with gold.
+    """Put errors into correct solutions, code, tool calls and short facts; each becomes records with gold.
 
     A wrong answer is proven wrong (recomputed, run, or checked) and paired with the right one. The manifest tells how
     far the two can be told apart by length, by a bag of words, and by numbers that repeat: 50% is chance.
     """
-    files = {"maths": maths or [], "code": code or [], "tool": tool or [], "answers": answers or []}
+    files = {
+        "maths": maths or [],
+        "code": code or [],
+        "tool": tool or [],
+        "answers": answers or [],
+        "facts": facts or [],
+    }
     if not any(files[name] for name in _SOURCES):
-        raise UsageError("there is nothing to put errors into", "name rows with --maths, --code or --tool")
+        raise UsageError("there is nothing to put errors into", "name rows with --maths, --code, --tool or --facts")
     if bool(tool) != bool(answers):
         raise UsageError("--tool and --answers go together", "BFCL publishes possible answers beside its rows")
     manifest = inject(files, output, seed=seed, force=force)
@@ -96,10 +106,11 @@ def inject(
 def _injected(
     files: dict[str, list[Path]], seed: int, pieces: Pieces
 ) -> tuple[dict[str, list[Injection]], dict[str, Counter[str]]]:
-    """The errors by source, and what became of all else. Maths and tool calls are one piece each, code one a task."""
+    """The errors by source, and what became of all else. Code is one piece a task, any other source one."""
     from fare_cli.importers.reading import read_rows
     from training.injection.bfcl import inject_calls
     from training.injection.gsm8k import inject_maths
+    from training.injection.halueval import inject_facts
     from training.injection.humaneval import inject_code
     from training.injection.item import Injection
 
@@ -114,6 +125,8 @@ def _injected(
             rows = read_rows(named[name])
             if name == "maths":
                 found = inject_maths(rows, seed, skipped[name])
+            elif name == "facts":
+                found = inject_facts(rows, seed, skipped[name])
             else:
                 found = inject_calls(rows, read_rows(named["answers"]), seed, skipped[name])
             pieces.add(name, {"injections": [one.to_json() for one in found], "skipped": skipped[name]})
@@ -145,9 +158,9 @@ def _task(record: dict[str, Any]) -> str:
 
 def _counts(injected: dict[str, list[Injection]], skipped: dict[str, Counter[str]]) -> dict[str, Any]:
     from training.form.shortcuts import told_by_form
-    from training.injection import bfcl, gsm8k
+    from training.injection import bfcl, gsm8k, halueval
 
-    families = {"maths": gsm8k.FAMILIES, "tool": bfcl.FAMILIES}
+    families = {"maths": gsm8k.FAMILIES, "tool": bfcl.FAMILIES, "facts": halueval.FAMILIES}
     found: dict[str, Any] = {"records": Counter(), "sources": {}}
     for source, injections in injected.items():
         kinds = Counter(one.kind for one in injections)

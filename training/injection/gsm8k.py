@@ -62,7 +62,7 @@ def _injection(group: str, slip: Slip, rng: random.Random) -> Injection:
     check(slip)
     right, wrong = _answers(slip)
     # With two steps swapped the answer is still right: whether to call such a solution wrong is a matter of taste.
-    tasks = tuple(task for task in TASKS if task != "verify") if slip.kind == "swapped" else TASKS
+    tasks = ("pairwise", "step") if slip.kind == "swapped" else TASKS
     return Injection(
         kind=slip.kind,
         group=group,
@@ -77,7 +77,7 @@ def _injection(group: str, slip: Slip, rng: random.Random) -> Injection:
         right_steps=slip.right.texts,
         wrong_steps=slip.wrong.texts,
         step=slip.step,
-        right_end=slip.right.answer,
+        reference=slip.right.answer,
         wrong_end=slip.wrong.answer,
     )
 

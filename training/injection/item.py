@@ -8,14 +8,15 @@ from typing import Any
 
 from training.form.shortcuts import Pair
 
-TASKS = ("pairwise", "verify", "step")
+TASKS = ("pairwise", "verify", "reference", "step")
 
 
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A right and a wrong answer to one question. What a judge says about either, true by construction, is in
-    `on_right` and `on_wrong`, and does not name a side. `step` is the first wrong of `wrong_steps`, 0-based. Where
-    `right_end` and `wrong_end` say what the two come to, the right one is a reference to verify both against."""
+    `on_right` and `on_wrong`, and does not name a side. `step` is the first wrong of `wrong_steps`, 0-based. To
+    verify both against a reference (task `reference`), there is `reference`, which is what the right answer comes to;
+    `wrong_end` says what the wrong one comes to, where that can be said in a word."""
 
     kind: str
     group: str
@@ -32,7 +33,7 @@ class Injection:
     step: int | None = None
     context: str | None = None
     protocol: str | None = None
-    right_end: str | None = None
+    reference: str | None = None
     wrong_end: str | None = None
 
     @property
@@ -49,8 +50,8 @@ class Injection:
 
 
 def records_of(injection: Injection, name: str, *, right_is_a: bool, **more: Any) -> Iterator[dict[str, Any]]:
-    """The records of one injected error, as JSON values: a pair, both answers to verify (also against the right end,
-    where there is one), both to find the wrong step in. `more` are further fields of all, such as `source` and
+    """The records of one injected error, as JSON values: a pair, both answers to verify (also against a
+    reference), both to find the wrong step in. `more` are further fields of all, such as `source` and
     `licence`."""
     both: dict[str, Any] = {"group": injection.group, "question": injection.question}
     both |= {key: value for key in ("context", "protocol") if (value := getattr(injection, key)) is not None}
@@ -67,18 +68,19 @@ def records_of(injection: Injection, name: str, *, right_is_a: bool, **more: Any
             "critique": f"Answer {wrong} is wrong. {injection.on_wrong} Answer {right} is right. {injection.on_right}",
         }  # fmt: skip
     sides: tuple[tuple[Any, ...], ...] = (
-        ("right", injection.right, injection.right_steps, "yes", -1, none, injection.on_right, injection.right_end),
+        ("right", injection.right, injection.right_steps, "yes", -1, none, injection.on_right, injection.reference),
         ("wrong", injection.wrong, injection.wrong_steps, "no", injection.step, injected, injection.on_wrong,
          injection.wrong_end),
     )  # fmt: skip
     for side, answer, steps, label, step, error, critique, end in sides:
         rest = {"injected": error, **more, "critique": critique}
+        judged = {"category": injection.kind, **both, "answer": answer, "gold": label}
         if "verify" in injection.tasks:
-            judged = {"category": injection.kind, **both, "answer": answer, "gold": label}
             yield {"id": f"{name}-{side}", **judged, **rest}
-            if injection.right_end is not None:
-                against = {"reference": injection.right_end, **rest, "critique": _compared(end, injection.right_end)}
-                yield {"id": f"{name}-{side}-reference", **judged, **against}
+        if "reference" in injection.tasks:
+            said = _compared(end, injection.reference) if injection.wrong_end is not None else critique
+            against = {"reference": injection.reference, **rest, "critique": said}
+            yield {"id": f"{name}-{side}-reference", **judged, **against}
         if "step" in injection.tasks:
             yield {
                 "id": f"{name}-{side}-steps", "category": injection.kind, **both,
@@ -86,7 +88,7 @@ def records_of(injection: Injection, name: str, *, right_is_a: bool, **more: Any
             }  # fmt: skip
 
 
-def _compared(end: str | None, reference: str) -> str:
+def _compared(end: str | None, reference: str | None) -> str:
     if end == reference:
         return f"The answer comes to {end}, and so does the reference."
     return f"The answer comes to {end}, but the reference says {reference}."

@@ -68,7 +68,7 @@ def test_a_critique_of_a_pair_names_the_sides_as_they_are(rows: list[dict[str, A
             assert f" Answer {row['gold']} is right. " in row["critique"]
 
 
-def test_solutions_are_verified_against_the_right_end_too(rows: list[dict[str, Any]]) -> None:
+def test_solutions_are_verified_against_their_end_too(rows: list[dict[str, Any]]) -> None:
     against = [row for row in rows if "reference" in row]
     assert {row["source"] for row in against} == {"openai/grade-school-math"}
     assert Counter(row["gold"] for row in against) == Counter(row["gold"] for row in rows if row["id"].endswith(

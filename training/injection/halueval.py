@@ -1,0 +1,117 @@
+"""HaluEval QA: short facts, right and wrong, to be compared with a reference."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fare_cli.importers.row import Row
+from training.form.balance import choose
+from training.injection.item import Injection
+
+FAMILIES = (("other",), ("beside",))
+
+_FORMS = (
+    "{fact}",
+    "{fact}.",
+    "The answer is {fact}.",
+    "It is {fact}.",
+    "I believe it is {fact}.",
+    "It was {fact}, as far as I know.",
+    "{fact}, I think.",
+)
+_LONGEST = 8
+"""Words of a fact; a longer right answer is a sentence with words of its own."""
+_SPAN = re.compile(r"\b(?:[A-Z][\w'-]*(?: (?:of |the )?[A-Z][\w'-]*)*|\d[\d,.]*\d|\d)\b")
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\]\"'][.!?])\s*(?=[A-Z\"])")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    group: str
+    question: str
+    answer: str
+    sentences: tuple[str, ...]
+
+    def says(self, text: str) -> bool:
+        """Whether the text contains the answer as whole words."""
+        return re.search(rf"(?<!\w){re.escape(self.answer.casefold())}(?!\w)", text.casefold()) is not None
+
+
+def inject_facts(rows: Iterable[Row], seed: int, counts: Counter[str]) -> list[Injection]:
+    """Two errors for each question at most, to be verified against its right answer: another name or number of the
+    row's knowledge in the same words (`other`), and a true sentence of the knowledge that does not give the answer
+    (`beside`; the right one is a sentence that gives it).
+
+    `counts` says what became of the rows. Answers to other questions would be known by their words: each is right for
+    one question only. The published hallucinated answers are not used: they were written by a model in its own manner.
+    """
+    facts = _facts(rows, counts)
+    made: list[Injection] = []
+    candidates: dict[str, list[list[Injection]]] = defaultdict(list)
+    for fact in facts:
+        form = random.Random(f"{seed}/{fact.group}").choice(_FORMS)
+        if others := _others(fact):
+            right = form.format(fact=fact.answer)
+            candidates["other"].append([_injection("other", fact, right, form.format(fact=one)) for one in others])
+        giving = [one for one in fact.sentences if fact.says(one)]
+        beside = [one for one in fact.sentences if not fact.says(one)]
+        if giving and beside:
+            candidates["beside"].append([_injection("beside", fact, one, two) for one in giving for two in beside])
+    for kind in sorted(candidates):
+        chosen = choose([[one.pair for one in found] for found in candidates[kind]], seed)
+        made += [found[index] for found, index in zip(candidates[kind], chosen, strict=True)]
+    order = {fact.group: number for number, fact in enumerate(facts)}
+    return sorted(made, key=lambda one: order[one.group])
+
+
+def _facts(rows: Iterable[Row], counts: Counter[str]) -> list[_Fact]:
+    facts: dict[str, _Fact] = {}
+    for row in rows:
+        question, answer = row.text("question").strip(), row.text("right_answer").strip().rstrip(".")
+        if question in facts:
+            counts["skipped: the question was there before"] += 1
+        elif answer.casefold() in ("yes", "no") or not 0 < len(answer.split()) <= _LONGEST:
+            counts["skipped: its answer is no short fact"] += 1
+        else:
+            sentences = [one.strip() for one in _SENTENCE_END.split(row.text("knowledge"))]
+            facts[question] = _Fact(f"halueval-{row.line}", question, answer, tuple(filter(None, sentences)))
+    return list(facts.values())
+
+
+def _others(fact: _Fact) -> list[str]:
+    """Names and numbers of the fact's knowledge that are of its shape and share no word with it or with the question,
+    which a right answer does not repeat either."""
+    known = set(_words(fact.answer)) | set(_words(fact.question))
+    found = dict.fromkeys(span for sentence in fact.sentences for span in _SPAN.findall(sentence))
+    return [span for span in found if _shape(span) == _shape(fact.answer) and not known & set(_words(span))]
+
+
+def _shape(text: str) -> tuple[bool, int]:
+    """What two facts have in common that are as likely by their form: digits, and the number of words up to 3."""
+    return any(character.isdigit() for character in text), min(3, len(text.split()))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _injection(kind: str, fact: _Fact, right: str, wrong: str) -> Injection:
+    assert fact.says(right)
+    assert not fact.says(wrong)
+    return Injection(
+        kind=kind,
+        group=fact.group,
+        question=fact.question,
+        right=right,
+        wrong=wrong,
+        on_right=f"The answer says {fact.answer}, and so does the reference.",
+        on_wrong=f"The reference says {fact.answer}, and the answer does not.",
+        old=right,
+        new=wrong,
+        tasks=("reference",),
+        reference=fact.answer,
+    )
