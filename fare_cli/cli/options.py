@@ -133,8 +133,9 @@ class JudgeOptions:
             _JUDGING,
             "--votes",
             metavar="K|auto",
-            default="1, or auto with --mode auto",
-            help="Sample K critiques for each ask and average; auto: until their majority is settled, at most 9.",
+            default="1",
+            help="Sample K critiques for each ask and average; auto, which --mode auto goes by: until their majority "
+            "is settled, at most 9.",
         ),
     ]
     temperature: Annotated[
