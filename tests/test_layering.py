@@ -81,6 +81,10 @@ _MAY_IMPORT = {
         "run",
         "thresholds",
     },
+    # A plugin does what `fare judge` does: it opens the same judge, stops by the same signals, shows the same progress.
+    "pytest_plugin": _WAIST
+    | _RECORDS
+    | {"settings", "tasks", "judge", "run", "cli.judge", "cli.console", "cli.stopping"},
     # Limits on what studies measure, held to verdict files or to a run while it goes on.
     "gate": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
 }

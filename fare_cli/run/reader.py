@@ -42,7 +42,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class InputPlan:
-    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory.
+    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory,
+    which may have `places` that they come from.
 
     `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together.
     """
@@ -55,6 +56,7 @@ class InputPlan:
     by_cluster: bool = False
     max_line_bytes: int = MAX_LINE_BYTES
     records: tuple[Record | Mapping[str, Any], ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Iterator[Item]:
@@ -64,7 +66,8 @@ def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Ite
     for an input that cannot be read, at the place where that shows.
     """
     if plan.records:
-        yield from items_of(plan.task, plan.records, split=plan.split)
+        items = items_of(plan.task, plan.records, split=plan.split)
+        yield from map(_placed, items, plan.places) if plan.places else items
         return
     places = _Places(plan.files)
     digests = [] if digests is None else digests
@@ -114,6 +117,10 @@ def items_of(task: str, values: Iterable[Record | Mapping[str, Any]], *, split: 
     ids = RecordIds()
     for number, value in enumerate(values, start=1):
         yield _identified(_checked(task, value, split), ids, number, "record {}".format)
+
+
+def _placed(item: Item, place: Place) -> Item:
+    return replace(item, place=place)
 
 
 def _checked(task: str, value: Record | Mapping[str, Any], split: Split | None) -> Item:
