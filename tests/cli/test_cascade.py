@@ -80,6 +80,9 @@ def test_thresholds_are_learnt_from_verdicts_and_used(fare: Fare, records: Path,
     assert fare(*command, "--thresholds", "t.json").returncode == 0
     assert {one.cascade.decided_by for one in verdicts(out) if one.cascade} == {"direct"}
     assert counts(out)["judge"]["options"]["thresholds"]["direct"] == learnt["direct"]
+    done = fare("diff", "--replay", out, "--fail-on", "flips=50%")
+    assert done.returncode == 0, done.stderr
+    assert "not the same as when" not in done.stderr
     done = fare(*command)
     assert done.returncode == 0, done.stderr
     assert {one.cascade.decided_by for one in verdicts(out) if one.cascade} == {"votes"}

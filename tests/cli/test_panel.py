@@ -76,10 +76,12 @@ def test_members_judge_one_after_the_other_and_become_one(fare: Fare, records: P
     # How far two of them agree, as `meta` measures it.
     first, second = ([one.verdict or "" for one in file if one.status == "ok"] for file in files[:2])
     same = sum(one == other for one, other in zip(first, second, strict=True))
-    line = f"agreement: one and two say the same in {same} of 30"
-    assert line in done.stderr
+    assert f"agreement: one and two say the same in {same} of 30" in done.stderr
     if (expected := kappa(first, second)) is not None:
         assert f"{same / 30:.1%}), kappa {expected:.3f}" in done.stderr
+    done = fare("diff", "--replay", out)
+    assert done.returncode == 2
+    assert "verdicts of a panel" in done.stderr
     assert fare("eval", "--verdicts", out, "--max-invalid", "50%", "--json").returncode == 0
 
 
