@@ -44,7 +44,8 @@ _MACHINE_FAULTS = {
 
 
 _ORDER = (
-    "judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "serve", "doctor",
+    "judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "serve",
+    "doctor",
 )  # fmt: skip
 
 
