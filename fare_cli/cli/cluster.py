@@ -28,6 +28,7 @@ _OF_ONE_PROCESS = {
     "gate": "it needs the records in random order; fare gate reads what was written",
     "explain": "leave --cluster out to look at one record",
     "dry_run": "leave --cluster out to look at one partition",
+    "panel": "run one command for each of its models",
     "profile": "every worker has an engine of its own",
 }
 

@@ -125,9 +125,8 @@ class Counts:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Counts:
         """The counts that `to_json` gave."""
-        counts = cls(**{name: values[name] for name in cls.__slots__ if name in values})
-        counts.invalid_kinds = Counter(counts.invalid_kinds)
-        return counts
+        known: dict[str, Any] = {name: values[name] for name in cls.__slots__ if name in values}
+        return cls(**{name: Counter(one) if isinstance(one, Mapping) else one for name, one in known.items()})
 
 
 def _merge(into: Any, other: Any) -> None:
