@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
 
 Mode = Literal["critique", "direct"]
 Order = Literal["both", "ab", "ba"]
@@ -69,19 +70,19 @@ class JudgeIdentity:
     def fingerprint(self) -> str:
         """16 hex digits over everything that can change a verdict."""
         calibration = [] if self.calibration is None else [self.calibration]
-        return _digest([self.task, self.weights, self.prompts, self._effective_options(), *calibration])
+        return _digest([self.task, self.weights, self.prompts, self.effective_options(), *calibration])
 
     @property
     def asking_fingerprint(self) -> str:
         """16 hex digits over what can change a reply: equal for judges that differ only in `combine`, `tie`,
         `order` and `calibration`."""
-        options = self._effective_options()
+        options = self.effective_options()
         for name in ("combine", "tie", "order"):
             del options[name]
         return _digest([self.task, self.weights, self.prompts, options])
 
-    def _effective_options(self) -> dict[str, Any]:
-        """The options, those that change nothing for this task and mode at their defaults."""
+    def effective_options(self) -> dict[str, Any]:
+        """The options by name, those that change nothing for this task and mode at their defaults."""
         options = self.options
         plain = JudgingOptions()
         options = replace(options, reasoning_tokens=options.thinking_tokens)
@@ -94,6 +95,13 @@ class JudgeIdentity:
         if self.task != "pairwise":
             options = replace(options, order=plain.order, combine=plain.combine, tie=plain.tie)
         return asdict(options)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The identity that `to_json` gave, in a manifest say. Raises TypeError where it is that of another version of
+        fare, with fields or options that this one does not have."""
+        own = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        return cls(**{**own, "options": JudgingOptions(**own.get("options", {}))})
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "fingerprint": self.fingerprint, "asking_fingerprint": self.asking_fingerprint}

@@ -23,7 +23,7 @@ _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
 
 # Variables with fare's prefix that say something else than a setting.
-_OTHER_VARIABLES = frozenset({"FARE_HOME", "FARE_TEST_MODEL"})
+_OTHER_VARIABLES = frozenset({"FARE_HOME", "FARE_SERVE_TOKEN", "FARE_TEST_MODEL"})
 
 
 class Settings(BaseModel):
