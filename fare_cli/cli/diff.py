@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -165,6 +165,7 @@ def _show(options: DiffOptions, found: Difference, limits: list[Limit], console:
 
 
 def _replayed(options: DiffOptions, judging: JudgeOptions, console: Any) -> Difference:
+    from fare_cli.identity import Thresholds
     from fare_cli.studies.differing.replaying import read_recorded, replay
     from fare_cli.tasks import check_options
 
@@ -175,6 +176,8 @@ def _replayed(options: DiffOptions, judging: JudgeOptions, console: Any) -> Diff
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
     with open_judge(settings, calibration=judging.calibration) as judge:
+        if (thresholds := recorded.settings.get("thresholds")) is not None:
+            judge.options = replace(judge.options, thresholds=Thresholds(**thresholds))
         _say_what_differs(recorded, judge, console)
         with talking(console, kept=options.output is not None) as talk:
             return replay(recorded, judge, limit=judging.limit, output=options.output, talk=talk)
@@ -185,13 +188,15 @@ def _settings(recorded: Recorded, judging: JudgeOptions) -> Settings:
     from fare_cli.settings import load_settings
 
     flags = {name: value for name in SETTING_NAMES if (value := getattr(judging, name)) is not None}
-    unknown = sorted(recorded.settings.keys() - set(SETTING_NAMES))
+    # Thresholds of a cascade are no setting: they are learnt, and what the file was judged by is known.
+    known = {name: value for name, value in recorded.settings.items() if name != "thresholds"}
+    unknown = sorted(known.keys() - set(SETTING_NAMES))
     if unknown:
         raise UsageError(
             f"{recorded.path} was judged with the option {unknown[0]}, which this version of fare does not have",
             f"replay it with the version that judged: {recorded.judge.fare}",
         )
-    named = {**recorded.settings, **flags}
+    named = {**known, **flags}
     if "model" not in flags and recorded.judge.identity:
         named = {**_weights_of(recorded), **named}
     settings = load_settings(named, isolated=judging.isolated)
