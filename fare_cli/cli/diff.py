@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -165,6 +165,7 @@ def _show(options: DiffOptions, found: Difference, limits: list[Limit], console:
 
 
 def _replayed(options: DiffOptions, judging: JudgeOptions, console: Any) -> Difference:
+    from fare_cli.identity import Thresholds
     from fare_cli.studies.differing.replaying import read_recorded, replay
     from fare_cli.tasks import check_options
 
@@ -175,6 +176,8 @@ def _replayed(options: DiffOptions, judging: JudgeOptions, console: Any) -> Diff
     if settings.gpu_layers != 0:
         say_idle_gpu(console)
     with open_judge(settings, calibration=judging.calibration) as judge:
+        if (thresholds := recorded.settings.get("thresholds")) is not None:
+            judge.options = replace(judge.options, thresholds=Thresholds(**thresholds))
         _say_what_differs(recorded, judge, console)
         with talking(console, kept=options.output is not None) as talk:
             return replay(recorded, judge, limit=judging.limit, output=options.output, talk=talk)
@@ -185,32 +188,41 @@ def _settings(recorded: Recorded, judging: JudgeOptions) -> Settings:
     from fare_cli.settings import load_settings
 
     flags = {name: value for name in SETTING_NAMES if (value := getattr(judging, name)) is not None}
-    unknown = sorted(recorded.settings.keys() - set(SETTING_NAMES))
+    # Thresholds of a cascade are no setting: they are learnt, and what the file was judged by is known.
+    known = {name: value for name, value in recorded.settings.items() if name != "thresholds"}
+    unknown = sorted(known.keys() - set(SETTING_NAMES))
     if unknown:
         raise UsageError(
             f"{recorded.path} was judged with the option {unknown[0]}, which this version of fare does not have",
             f"replay it with the version that judged: {recorded.judge.fare}",
         )
-    named = {**recorded.settings, **flags}
+    named = {**known, **flags}
     if "model" not in flags and recorded.judge.identity:
-        named["model"] = _model_of(recorded)
-    return load_settings(named, isolated=judging.isolated)
+        named = {**_weights_of(recorded), **named}
+    settings = load_settings(named, isolated=judging.isolated)
+    # What the file was judged without is not taken from a variable or a project file either.
+    return settings.model_copy(update={name: None for name, value in named.items() if value is None})
 
 
-def _model_of(recorded: Recorded) -> str:
-    """The model that the manifest names: by its weights where a file with them was used here, else by its name."""
-    from fare_cli.gguf.store import installed_models, known_file
+def _weights_of(recorded: Recorded) -> dict[str, str | None]:
+    """Model and adapter that the manifest names: those whose checksums are right, else what goes by the name."""
+    from fare_cli.gguf.store import installed_models, known_file, resolve_model
 
     name, weights = str(recorded.judge.identity.get("model")), str(recorded.judge.weights)
-    if name in installed_models():
-        return name
-    found = known_file(weights.partition("+")[0].removeprefix("sha256:"))
-    if found is None:
+    base, _, adapter = weights.removeprefix("sha256:").partition("+lora:sha256:")
+    installed = resolve_model(name) if name in installed_models() else None
+    found = known_file(base)
+    if installed is None and found is None:
         raise ModelError(
             f"{recorded.path} was judged by {name} ({weights}), which is not on this machine",
             "name a model that is: --model NAME or FILE",
         )
-    return str(found)
+    is_right = installed is not None and installed.sha256 == base
+    model = name if is_right or found is None else str(found)
+    if not adapter or (model == name and installed is not None and installed.adapter is not None):
+        return {"model": model, "lora": None}
+    lora = known_file(adapter)
+    return {"model": model, "lora": None if lora is None else str(lora)}
 
 
 def _say_what_differs(recorded: Recorded, judge: Any, console: Any) -> None:

@@ -58,6 +58,11 @@ def read_recorded(path: Path) -> Recorded:
     verdicts = records = 0
     digests: list[InputDigest] = []
     for _, verdict in kept_verdicts(path, digests):
+        if verdict.panel is not None:
+            raise InputError(
+                f"{path} holds the verdicts of a panel, which no one judge can repeat",
+                "replay the files of its members, which lie beside it: fare diff --replay OUT.MEMBER.jsonl",
+            )
         verdicts += 1
         records += verdict.record is not None
         fingerprints.setdefault(verdict.judge)
@@ -143,7 +148,7 @@ class _Found:
 
 def _settings_named(judge: KnownJudge) -> dict[str, Any]:
     """The settings in a manifest: how was judged, and of the engine what can be asked for again on this machine."""
-    options = {name: value for name, value in dict(judge.identity.get("options") or {}).items() if value is not None}
+    options = dict(judge.identity.get("options") or {})
     engine = judge.engines[-1] if judge.engines else {}
     known = {name: engine[name] for name in _ENGINE_SETTINGS if engine.get(name) is not None}
     if known.get("threads", 0) > (os.cpu_count() or 1):
@@ -160,9 +165,11 @@ class _Seen:
         self._rules: set[str] = set()
         self._votes = 1
         self._wrote = False
+        self._in_stages = False
 
     def add(self, verdict: Verdict) -> None:
         self.task = verdict.task
+        self._in_stages = self._in_stages or verdict.cascade is not None
         if verdict.rule is not None:
             self._rules.add(verdict.rule)
         for one in verdict.judgments:
@@ -173,6 +180,8 @@ class _Seen:
 
     def settings(self) -> dict[str, Any]:
         found: dict[str, Any] = {"mode": "critique" if self._wrote else "direct", "votes": self._votes}
+        if self._in_stages:
+            found = {"mode": "auto"}
         if self._orders:
             found["order"] = "both" if len(self._orders) == 2 else self._only(self._orders)
         if self._rules & {"agree", "agree_or_tie", "mean"}:
