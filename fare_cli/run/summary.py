@@ -126,7 +126,8 @@ class Counts:
     def from_json(cls, values: Mapping[str, Any]) -> Counts:
         """The counts that `to_json` gave."""
         known: dict[str, Any] = {name: values[name] for name in cls.__slots__ if name in values}
-        return cls(**{name: Counter(one) if isinstance(one, Mapping) else one for name, one in known.items()})
+        known |= {name: Counter(value) for name, value in known.items() if isinstance(value, Mapping)}
+        return cls(**known)
 
 
 def _merge(into: Any, other: Any) -> None:
