@@ -59,10 +59,12 @@ _MAY_IMPORT = {
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
     "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    # Thresholds of a cascade are bound to its judges, and stand in a file like a calibration's.
+    "thresholds": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
     "judge": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"calibration", "folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    | {"calibration", "folders", "settings", "tasks", "thresholds", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
@@ -79,6 +81,7 @@ _MAY_IMPORT = {
         "rank",
         "report",
         "run",
+        "thresholds",
     },
     # A plugin does what `fare judge` does: it opens the same judge, stops by the same signals, shows the same progress.
     "pytest_plugin": _WAIST
@@ -207,6 +210,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("gate --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("diff --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         (

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from fare_cli.cli import data, doctor, judge, models, prompts
 from fare_cli.cli.audit import audit_command
+from fare_cli.cli.diff import diff_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.gate import gate_command
 from fare_cli.cli.options import SectionedCommand
@@ -42,7 +43,10 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "gate", "report", "review", "rank", "prompts", "data", "models", "serve", "doctor")
+_ORDER = (
+    "judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "serve",
+    "doctor",
+)  # fmt: skip
 
 
 class _OutputClosed(Exception):
@@ -109,6 +113,7 @@ def build_app() -> Any:
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("gate", cls=SectionedCommand)(gate_command())
+    app.command("diff", cls=SectionedCommand)(diff_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("review", cls=SectionedCommand)(review_command())
     app.command("serve", cls=SectionedCommand)(serve_command())

@@ -45,7 +45,8 @@ class InputPlan:
     """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory,
     which may have `places` that they come from.
 
-    `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together.
+    `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together. `inside`
+    names the field in which each line has its record: `record` for files of verdicts.
     """
 
     task: str
@@ -54,6 +55,7 @@ class InputPlan:
     split: Split | None = None
     shuffle_seed: int | None = None
     by_cluster: bool = False
+    inside: str | None = None
     max_line_bytes: int = MAX_LINE_BYTES
     records: tuple[Record | Mapping[str, Any], ...] = ()
     places: tuple[Place, ...] = ()
@@ -139,7 +141,7 @@ def _checked(task: str, value: Record | Mapping[str, Any], split: Split | None) 
 def _item(plan: InputPlan, line: RawLine, place: Place) -> Item:
     values: Any = None
     try:
-        values = _json_of(line, plan.max_line_bytes)
+        values = _record_in(plan, _json_of(line, plan.max_line_bytes))
         record = records.parse(plan.task, values, field_map=plan.field_map, split=plan.split)
     except RecordError as error:
         return Item(None, error, given_id(values), place, line.size)
@@ -149,9 +151,18 @@ def _item(plan: InputPlan, line: RawLine, place: Place) -> Item:
 def _cluster(plan: InputPlan, data: bytes) -> str | None:
     """The cluster of the record in a line; None where it holds none."""
     with contextlib.suppress(RecordError):
-        values = _json_of(RawLine("", 0, data, len(data)), plan.max_line_bytes)
+        values = _record_in(plan, _json_of(RawLine("", 0, data, len(data)), plan.max_line_bytes))
         return records.parse(plan.task, values, field_map=plan.field_map, split=plan.split).cluster()
     return None
+
+
+def _record_in(plan: InputPlan, values: Any) -> Any:
+    if plan.inside is None:
+        return values
+    found = values.get(plan.inside) if isinstance(values, Mapping) else None
+    if found is None:
+        raise RecordError("missing_field", f"`{plan.inside}` is missing: the line has no record in it", plan.inside)
+    return found
 
 
 def _json_of(line: RawLine, max_line_bytes: int) -> Any:

@@ -1,6 +1,8 @@
 """The asks of one branch of a record (an order, a criterion), and how their replies become one reading.
 
 Named rule of all tasks: the votes of a branch are averaged, probability by probability; the label is the most probable.
+With `votes="auto"` a branch gets votes until their majority is settled (`tasks.settling`) and is that label, or there
+are `MOST_VOTES`.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from typing import Literal, NamedTuple
 
 from fare_cli.asks import Ask, Direct, Judgment, Message, Reasoning, Reply, Sampling, Script
 from fare_cli.errors import RecordError
-from fare_cli.identity import JudgingOptions
+from fare_cli.identity import MOST_VOTES, SETTLING_ERROR, JudgingOptions
 from fare_cli.prompting import Contract, TaskPrompt
 from fare_cli.records import Judgement, Record, Usage
+from fare_cli.tasks.settling import votes_owed
 
 MARKER = "Verdict:"
 _FLOOR = -100.0
@@ -68,7 +71,8 @@ def missing_asks(
     """The asks that have no reply yet, named `branch/vote`; `messages` makes those of a branch by its name."""
     asks = []
     for branch in branches:
-        votes = [vote for vote in range(options.votes) if f"{branch.name}/{vote}" not in replies]
+        wanted = _votes_wanted(branch, replies, options)
+        votes = [vote for vote in range(wanted) if f"{branch.name}/{vote}" not in replies]
         if votes:
             shared = messages(branch.name)
             asks += [_ask(branch, vote, shared, options) for vote in votes]
@@ -79,10 +83,41 @@ def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options
     """The reading of each branch. Raises RecordError with kind and message of the first reply that holds no answer."""
     readings = []
     for branch in branches:
-        answers = [replies[f"{branch.name}/{vote}"] for vote in range(options.votes)]
+        answers = [replies[f"{branch.name}/{vote}"] for vote in range(_votes_wanted(branch, replies, options))]
         votes = tuple((reply, _read(reply, branch.labels)) for reply in answers)
         readings.append(Reading(branch, _average([logs for _, logs in votes]), votes))
     return readings
+
+
+def _votes_wanted(branch: Branch, replies: Mapping[str, Reply], options: JudgingOptions) -> int:
+    """How many votes a branch needs, as far as the replies tell by now.
+
+    So many more are asked at once as could settle the majority at the least: none of them can turn out needless.
+    """
+    if options.votes != "auto":
+        return options.votes
+    counts = dict.fromkeys(branch.labels.values(), 0)
+    said: list[dict[str, float]] = []
+    while more := _more_votes(counts, said):
+        wanted = len(said) + more
+        for vote in range(len(said), wanted):
+            reply = replies.get(f"{branch.name}/{vote}")
+            try:
+                logs = None if reply is None else _read(reply, branch.labels)
+            except RecordError:
+                logs = None  # `read_votes` says what is wrong with it
+            if logs is None:
+                return wanted
+            said.append(logs)
+            counts[most_probable(said[-1])] += 1
+    return len(said)
+
+
+def _more_votes(counts: Mapping[str, int], said: Sequence[dict[str, float]]) -> int:
+    more = votes_owed(list(counts.values()), most=MOST_VOTES, error=SETTLING_ERROR)
+    if more == 0 and len(said) < MOST_VOTES and most_probable(_average(said)) != most_probable(counts):
+        return 1
+    return more
 
 
 def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: JudgingOptions) -> Ask:
