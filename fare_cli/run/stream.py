@@ -255,8 +255,10 @@ class Judging:
             self._bytes -= entry.item.size
             place = entry.item.place
             assert entry.verdict is not None
+            replies = entry.replies.values()
             yield entry.verdict.model_copy(
                 update={
+                    "injection_guard": all(reply.injection_guard for reply in replies) if replies else None,
                     "source": None if place is None else Source(file=place.file, line=place.line),
                     "judge": self._identity.fingerprint,
                 }

@@ -251,10 +251,11 @@ def _standing(subject: Subject, judged: Judged) -> Standing:
 def _probabilities(before: Verdict, after: Verdict) -> tuple[float, float] | None:
     """The probabilities that both give to what `before` holds most probable, averaged over criteria if there are."""
     if before.criteria is not None and after.criteria is not None:
-        each = [(one.probabilities, after.criteria[name].probabilities) for name, one in before.criteria.items()]
-    elif before.probabilities is not None and after.probabilities is not None:
-        each = [(before.probabilities, after.probabilities)]
+        both = [(one.probabilities, after.criteria[name].probabilities) for name, one in before.criteria.items()]
     else:
+        both = [(before.probabilities, after.probabilities)]
+    each = [(one, other) for one, other in both if one is not None and other is not None]
+    if not each:
         return None
     tops = [max(one, key=one.__getitem__) for one, _ in each]
     first = sum(one[top] for (one, _), top in zip(each, tops, strict=True)) / len(each)

@@ -1,12 +1,14 @@
 """The asks of one branch of a record (an order, a criterion), and how their replies become one reading.
 
 Named rule of all tasks: the votes of a branch are averaged, probability by probability; the label is the most probable.
+Where a vote comes without probabilities there are none, and the label is that of most votes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -28,19 +30,22 @@ class Branch(NamedTuple):
     labels: Mapping[str, str]
 
 
-class Reading(NamedTuple):
-    """What the votes of a branch say together: normalised log-probabilities (nats) over the labels' names.
+class Vote(NamedTuple):
+    """A reply, the label it gave, and normalised log-probabilities (nats), None where the backend knows none."""
 
-    `votes` are the replies in order, each with its own log-probabilities.
-    """
+    reply: Reply
+    label: str
+    log_probabilities: dict[str, float] | None
+
+
+class Reading(NamedTuple):
+    """What the votes of a branch say together: a label, and normalised log-probabilities (nats) over the labels'
+    names, None where those of a vote are not known. `votes` are in order."""
 
     branch: Branch
-    log_probabilities: dict[str, float]
-    votes: tuple[tuple[Reply, dict[str, float]], ...]
-
-    @property
-    def label(self) -> str:
-        return most_probable(self.log_probabilities)
+    label: str
+    log_probabilities: dict[str, float] | None
+    votes: tuple[Vote, ...]
 
 
 def most_probable(values: Mapping[str, float]) -> str:
@@ -80,8 +85,15 @@ def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options
     readings = []
     for branch in branches:
         answers = [replies[f"{branch.name}/{vote}"] for vote in range(options.votes)]
-        votes = tuple((reply, _read(reply, branch.labels)) for reply in answers)
-        readings.append(Reading(branch, _average([logs for _, logs in votes]), votes))
+        votes = tuple(_read(reply, branch.labels) for reply in answers)
+        logs = [vote.log_probabilities for vote in votes if vote.log_probabilities is not None]
+        if len(logs) == len(votes):
+            together = _average(logs)
+            readings.append(Reading(branch, most_probable(together), together, votes))
+        else:
+            counts = Counter(dict.fromkeys(branch.labels.values(), 0))
+            counts.update(vote.label for vote in votes)
+            readings.append(Reading(branch, most_probable(counts), None, votes))
     return readings
 
 
@@ -103,16 +115,19 @@ def _seed(options: JudgingOptions, vote: int, messages: tuple[Message, ...]) -> 
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
 
 
-def _read(reply: Reply, labels: Mapping[str, str]) -> dict[str, float]:
-    """Log-probabilities of a reply by the labels' names, never below the floor."""
+def _read(reply: Reply, labels: Mapping[str, str]) -> Vote:
+    """What a reply says by the labels' names; log-probabilities are never below the floor."""
     if reply.error is not None:
         raise RecordError(reply.error.kind, reply.error.message)
     given = reply.log_probabilities
+    if given is None and reply.label is not None and reply.label in labels:
+        return Vote(reply, labels[reply.label], None)
     if given is None or given.keys() != labels.keys():
         raise RecordError("bad_reply", "the reply holds no probabilities of the labels that were asked for")
     if any(math.isnan(value) for value in given.values()):
         raise RecordError("nan", "a probability of the reply is not a number")
-    return normalised({name: max(given[label], _FLOOR) for label, name in labels.items()})
+    logs = normalised({name: max(given[label], _FLOOR) for label, name in labels.items()})
+    return Vote(reply, most_probable(logs), logs)
 
 
 def _average(votes: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -131,9 +146,8 @@ def judgements(
 ) -> list[Judgement]:
     """One entry for each vote. `means` undoes the swap of an order; without it a label means what it says."""
     entries = []
-    for vote, (reply, logs) in enumerate(reading.votes):
-        label = most_probable(logs)
-        others = [value for name, value in logs.items() if name != label]
+    for vote, (reply, label, logs) in enumerate(reading.votes):
+        others = [value for name, value in (logs or {}).items() if name != label]
         entries.append(
             Judgement(
                 order=order,
@@ -141,8 +155,8 @@ def judgements(
                 criterion=criterion,
                 label=label,
                 means=means[label] if means else label,
-                probabilities=probabilities(logs),
-                margin=logs[label] - max(others) if others else None,
+                probabilities=None if logs is None else probabilities(logs),
+                margin=logs[label] - max(others) if logs is not None and others else None,
                 reasoning=reply.reasoning or None,
                 reasoning_truncated=reply.reasoning_truncated,
                 critique=_critique(reply),
