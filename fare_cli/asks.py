@@ -225,10 +225,16 @@ class Backend(Protocol):
         ...
 
     def collect(self) -> list[Answer]:
-        """Works until at least one ask is answered; [] if none is under way. Never raises for a single ask's trouble.
+        """Works until at least one ask is answered; [] if none is under way, or after a `nudge`. Never raises for a
+        single ask's trouble.
 
         Raises KeyboardInterrupt soon after `interrupt` was called; asks under way are then lost.
         """
+        ...
+
+    def nudge(self) -> None:
+        """Makes a running `collect`, or the next one, return soon, if only with []: there is something to submit or to
+        cancel. Only sets a flag: safe from any thread."""
         ...
 
     def cancel(self, ask_ids: Sequence[str]) -> None:

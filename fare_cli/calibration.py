@@ -162,19 +162,10 @@ class Calibration(_Closed):
             )
         if judge.fingerprint != self.judge.get("fingerprint"):
             raise UsageError(
-                f"--calibration: it was fitted on another judge ({self._differing(judge)})",
+                f"--calibration: it was fitted on another judge ({judge.differing(self.judge)})",
                 "fit one for this judge: fare eval --calibrate FILE, with the options of this command",
             )
         return replace(judge, calibration=self.fingerprint)
-
-    def _differing(self, judge: JudgeIdentity) -> str:
-        theirs, ours = _flat(self.judge), _flat(judge.to_json())
-        told = [
-            f"{name} {theirs[name]}, here {ours[name]}"
-            for name in ours
-            if name in theirs and theirs[name] != ours[name] and name not in _NOT_A_REASON
-        ]
-        return "; ".join(told) or f"fingerprint {self.judge.get('fingerprint')}, here {judge.fingerprint}"
 
     def applied(self, verdict: Verdict) -> Verdict:
         """The verdict with calibrated probabilities, confidence and expected score.
@@ -217,12 +208,3 @@ class Calibrated:
         """The asks that have no reply yet; the calibrated verdict once all have. Pure."""
         outcome = self.task.step(record, replies)
         return self.calibration.applied(outcome) if isinstance(outcome, Verdict) else outcome
-
-
-# Names and fingerprints follow from what differs; options that change nothing may differ, too, but come last.
-_NOT_A_REASON = frozenset({"fingerprint", "asking_fingerprint", "prompts_origin", "calibration", "task"})
-
-
-def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    options = identity.get("options")
-    return {**{name: value for name, value in identity.items() if name != "options"}, **(options or {})}

@@ -17,12 +17,13 @@ from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.model_prompts import FoundPrompt, find_prompt, own_decoding
 from fare_cli.gguf.store import ModelFile, file_sha256, resolve_model
 from fare_cli.identity import JudgeIdentity, JudgingOptions
-from fare_cli.prompting import load_task_prompt
+from fare_cli.prompting import TaskPrompt, load_task_prompt
 from fare_cli.records import Record
 from fare_cli.run.reader import items_of
 from fare_cli.run.stream import Judging
 from fare_cli.settings import Settings, with_model_defaults
-from fare_cli.tasks import TASKS, Task, check_options
+from fare_cli.tasks import Task, check_options, make_task
+from fare_cli.thresholds import LearntThresholds
 from fare_cli.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class Judge:
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
     make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. With a `calibration` it
-    gives calibrated probabilities, on the task that this was fitted on. With a `server` that one judges: of `model`,
-    which may be None, only vocabulary, template and prompts are used, and what identifies the judge is asked of the
-    server. Raises UsageError for two adapters, or for neither model nor server.
+    gives calibrated probabilities, on the task that this was fitted on; learnt `thresholds` are for mode "auto". With a
+    `server` that one judges: of `model`, which may be None, only vocabulary, template and prompts are used, and what
+    identifies the judge is asked of the server. Raises UsageError for two adapters, or for neither model nor server.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Judge:
         prompts_dir: Path | None = None,
         engine: EngineOptions | None = None,
         calibration: Calibration | None = None,
+        thresholds: LearntThresholds | None = None,
         server: ServerOptions | None = None,
     ) -> None:
         if model is None and server is None:
@@ -57,6 +59,7 @@ class Judge:
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
         self.calibration = calibration
+        self.thresholds = thresholds
         self.engine_options = engine or EngineOptions(**work_of(self.options))
         self._backend: LocalBackend | HttpBackend | None = None
         self._prompts: dict[str, FoundPrompt] = {}
@@ -88,6 +91,7 @@ class Judge:
         kv_type: KvType = "f16",
         deterministic: bool = False,
         calibration: Path | None = None,
+        thresholds: Path | None = None,
         server: ServerOptions | None = None,
     ) -> Judge:
         """A judge on a model's name or a GGUF file's path; None means the only model installed, or with a `server`
@@ -96,8 +100,8 @@ class Judge:
         `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
         `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`; what they leave open is
         taken from `fare models tune`, where it was run. `calibration` is a file that `fare eval --calibrate` wrote for
-        this judge. Raises ModelError if there is no such model, InputError for a file that is no calibration; what only
-        loading shows is raised by the first verdict.
+        this judge, `thresholds` one that `fare eval --learn-thresholds` wrote. Raises ModelError if there is no such
+        model, InputError for a file that is none of these; what only loading shows is raised by the first verdict.
         """
         found = None if model is None and server is not None else resolve_model(model)
         if options is None:
@@ -116,8 +120,15 @@ class Judge:
             lora=lora,
             **work_of(options),
         )
-        mending = None if calibration is None else Calibration.read(calibration)
-        return cls(found, options=options, prompts_dir=prompts_dir, engine=engine, calibration=mending, server=server)
+        return cls(
+            found,
+            options=options,
+            prompts_dir=prompts_dir,
+            engine=engine,
+            calibration=None if calibration is None else Calibration.read(calibration),
+            thresholds=None if thresholds is None else LearntThresholds.read(thresholds),
+            server=server,
+        )
 
     @property
     def model(self) -> ModelFile:
@@ -145,9 +156,8 @@ class Judge:
 
     def task(self, name: str) -> Task:
         """The task with this judge's prompts, options and calibration. Raises UsageError for options that do not go
-        together, or a calibration of another judge."""
-        check_options(name, self.options)
-        return _calibrated(self, TASKS[name](self.prompt(name).prompt, self.options))
+        together, or a calibration or thresholds of another judge."""
+        return _task(self, self.prompt(name).prompt)
 
     def prompt(self, task: str) -> FoundPrompt:
         """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
@@ -158,7 +168,7 @@ class Judge:
 
     def identity(self, task: str) -> JudgeIdentity:
         """What makes this judge the one it is for a task; needs no loaded model, but asks a server what it has. Raises
-        UsageError for a calibration of another judge."""
+        UsageError for a calibration or thresholds of another judge."""
         prompt = self.prompt(task).prompt
         identity = JudgeIdentity(
             task=task,
@@ -168,7 +178,7 @@ class Judge:
             prompts_origin=prompt.origin,
             options=self.options,
         )
-        return identity if self.calibration is None else self.calibration.bind(identity)
+        return _bound(self, identity)
 
     def tuned(self) -> Tuned:
         """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
@@ -255,9 +265,11 @@ class BackendJudge:
         options: JudgingOptions | None = None,
         prompts_dir: Path | None = None,
         calibration: Calibration | None = None,
+        thresholds: LearntThresholds | None = None,
     ) -> None:
         self.options = options or JudgingOptions()
         self.calibration = calibration
+        self.thresholds = thresholds
         self._backend = backend
         self._prompts_dir = prompts_dir
 
@@ -266,10 +278,9 @@ class BackendJudge:
         return self._backend.info.model
 
     def task(self, name: str) -> Task:
-        """The task with this judge's options. Raises UsageError for prompts, options or a calibration that cannot be
-        used."""
-        check_options(name, self.options)
-        return _calibrated(self, TASKS[name](load_task_prompt(name, self._prompts_dir), self.options))
+        """The task with this judge's options. Raises UsageError for prompts, options, thresholds or a calibration that
+        cannot be used."""
+        return _task(self, load_task_prompt(name, self._prompts_dir))
 
     def identity(self, task: str) -> JudgeIdentity:
         """What makes this judge the one it is for a task."""
@@ -282,7 +293,7 @@ class BackendJudge:
             prompts_origin=prompt.origin,
             options=self.options,
         )
-        return identity if self.calibration is None else self.calibration.bind(identity)
+        return _bound(self, identity)
 
     def backend(self) -> Backend:
         return self._backend
@@ -293,11 +304,17 @@ class BackendJudge:
         return judging.verdicts(items_of(task, records))
 
 
-def _calibrated(judge: Judge | BackendJudge, task: Task) -> Task:
-    if judge.calibration is None:
-        return task
-    judge.identity(task.name)  # refuses the calibration of another judge
-    return Calibrated(task, judge.calibration)
+def _task(judge: Judge | BackendJudge, prompt: TaskPrompt) -> Task:
+    check_options(prompt.task, judge.options)
+    # Refuses a calibration or thresholds of another judge; learnt thresholds stand in the identity's options.
+    task = make_task(prompt, judge.identity(prompt.task).options)
+    return task if judge.calibration is None else Calibrated(task, judge.calibration)
+
+
+def _bound(judge: Judge | BackendJudge, identity: JudgeIdentity) -> JudgeIdentity:
+    if judge.thresholds is not None:
+        identity = judge.thresholds.bind(identity)
+    return identity if judge.calibration is None else judge.calibration.bind(identity)
 
 
 def _with_adapter(options: EngineOptions, model: ModelFile) -> EngineOptions:
@@ -320,6 +337,7 @@ def work_of(options: JudgingOptions) -> EngineWork:
     """What kind of work these options give the engine."""
     if not options.generates:
         return {"work": "direct", "reply_tokens": 0}
-    critique_tokens = options.max_tokens if options.mode == "critique" else 0
-    work: Work = "votes" if options.votes > 1 else "critique"
+    critique_tokens = options.max_tokens if options.mode != "direct" else 0
+    # The first asks of a cascade share no more than their system prompt.
+    work: Work = "votes" if options.several_votes and options.mode != "auto" else "critique"
     return {"work": work, "reply_tokens": options.thinking_tokens + critique_tokens}

@@ -17,13 +17,13 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.identity import Combine, JudgingOptions, Mode, Order, ReasoningLevel
+from fare_cli.identity import Combine, JudgingOptions, Mode, Order, ReasoningLevel, Votes
 
 _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
 
 # Variables with fare's prefix that say something else than a setting.
-_OTHER_VARIABLES = frozenset({"FARE_API_KEY", "FARE_HOME", "FARE_TEST_MODEL"})
+_OTHER_VARIABLES = frozenset({"FARE_API_KEY", "FARE_HOME", "FARE_SERVE_TOKEN", "FARE_TEST_MODEL"})
 
 # Where records are sent is the user's word. A project file comes with whatever folder one happens to be in.
 _NOT_FROM_PROJECTS = frozenset({"backend", "url"})
@@ -32,7 +32,8 @@ _NOT_FROM_PROJECTS = frozenset({"backend", "url"})
 class Settings(BaseModel):
     """All settings of a judging command. `ctx`, `slots`, `threads` and `gpu_layers` are chosen by the engine if None.
 
-    `temperature` None means 0, or 0.7 where several votes need sampling. `ctx` is in tokens for one ask.
+    `votes` that are not given are as many as it takes with mode "auto". `temperature` None means 0, or 0.7 where
+    several votes need sampling. `ctx` is in tokens for one ask.
     `reasoning_tokens` None means as many as the level has. `gpu_layers` -1 puts all layers on the GPU, `gpu_split` says
     how several GPUs share them, `kv_type` what the cache is kept in. `url`, `served_model` (the server's name for it),
     `concurrency` and `timeout` (seconds) are for `backend` http, which is never chosen by itself. `max_invalid` is a
@@ -48,7 +49,7 @@ class Settings(BaseModel):
     order: Order = _JUDGING.order
     combine: Combine = _JUDGING.combine
     tie: bool = _JUDGING.tie
-    votes: int = Field(_JUDGING.votes, ge=1)
+    votes: Votes = _JUDGING.votes
     temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
     seed: int = Field(_JUDGING.seed, ge=0, lt=2**32)
     max_tokens: int = Field(_JUDGING.max_tokens, ge=1)
@@ -65,7 +66,7 @@ class Settings(BaseModel):
     url: str | None = None
     served_model: str | None = None
     concurrency: int = Field(32, ge=1)
-    timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
+    timeout: int = Field(600, ge=1)
     strict: bool = False
     max_invalid: float = Field(0.01, ge=0, le=1)
 
@@ -86,21 +87,32 @@ class Settings(BaseModel):
             raise ValueError("should be a share of the records, such as 1% or 0.01")
         return share
 
+    @field_validator("votes", mode="before")
+    @classmethod
+    def _votes(cls, value: object) -> object:
+        if value == "auto":
+            return value
+        number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ValueError("should be a whole number from 1 on, or auto")
+        return number
+
     def origin(self, name: str) -> str:
         """Where a value came from: a flag (`--votes`), a variable (`FARE_VOTES`), a file, or `default`."""
         return self._origins.get(name, "default")
 
     def judging_options(self) -> JudgingOptions:
         """The part that makes one judge another judge than the next."""
+        votes: Votes = "auto" if self.mode == "auto" and "votes" not in self.model_fields_set else self.votes
         temperature = self.temperature
         if temperature is None:
-            temperature = _VOTING_TEMPERATURE if self.votes > 1 else _JUDGING.temperature
+            temperature = _JUDGING.temperature if votes == 1 else _VOTING_TEMPERATURE
         return JudgingOptions(
             mode=self.mode,
             order=self.order,
             combine=self.combine,
             tie=self.tie,
-            votes=self.votes,
+            votes=votes,
             temperature=temperature,
             seed=self.seed,
             max_tokens=self.max_tokens,
@@ -166,9 +178,9 @@ def with_model_defaults(settings: Settings, options: Mapping[str, Any], origins:
 def check_model_defaults(options: Mapping[str, Any], origins: Mapping[str, str]) -> None:
     """Raises ModelError, naming the origin, for judging options of a model that no judge can have."""
     for name in options:
-        if name not in JudgingOptions.__slots__:
-            meant = _nearest(name, JudgingOptions.__slots__)
-            hint = f"did you mean {meant}?" if meant else f"there are: {', '.join(JudgingOptions.__slots__)}"
+        if name not in _MODEL_OPTIONS:
+            meant = _nearest(name, _MODEL_OPTIONS)
+            hint = f"did you mean {meant}?" if meant else f"there are: {', '.join(_MODEL_OPTIONS)}"
             raise ModelError(f"{origins[name]}: there is no judging option {name!r}", hint)
         if options[name] is None:
             raise ModelError(f"{origins[name]}: {name} has no value")
@@ -184,12 +196,21 @@ def check_model_defaults(options: Mapping[str, Any], origins: Mapping[str, str])
             raise ModelError(f"{origins[name]}: {name} {options[name]!r} contradicts the other options there")
 
 
+# Thresholds are learnt for one judge on one task, and stand in a file of their own.
+_MODEL_OPTIONS = tuple(name for name in JudgingOptions.__slots__ if name != "thresholds")
+
+
+def _several_votes(settings: Settings) -> bool:
+    return settings.judging_options().several_votes
+
+
 # An option, and when another one forbids it: what `tasks.check_options` refuses, from each side of a contradiction.
 _CONTRADICTIONS: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
-    ("mode", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
-    ("temperature", lambda settings: settings.votes > 1 and settings.temperature == 0),
-    ("votes", lambda settings: settings.votes > 1 and not settings.judging_options().generates),
-    ("votes", lambda settings: settings.votes > 1 and settings.temperature == 0),
+    ("mode", lambda settings: _several_votes(settings) and not settings.judging_options().generates),
+    ("mode", lambda settings: settings.mode == "auto" and _several_votes(settings) and settings.temperature == 0),
+    ("temperature", lambda settings: _several_votes(settings) and settings.temperature == 0),
+    ("votes", lambda settings: _several_votes(settings) and not settings.judging_options().generates),
+    ("votes", lambda settings: _several_votes(settings) and settings.temperature == 0),
     ("combine", lambda settings: settings.tie and settings.combine == "mean"),
     ("order", lambda settings: settings.tie and settings.order != "both"),
     ("tie", lambda settings: settings.tie and (settings.combine == "mean" or settings.order != "both")),

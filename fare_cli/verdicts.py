@@ -79,6 +79,50 @@ class Judgement(BaseModel):
     truncated: bool = Field(default=False, description="The critique was cut by max_tokens.")
 
 
+Stage = Literal["direct", "critique", "votes"]
+
+
+class StageSaid(BaseModel):
+    """What one stage of a cascade said of a record, and its tokens; `votes` are the most that an order or a criterion
+    got."""
+
+    stage: Stage
+    verdict: str | None
+    confidence: float | None
+    consistent: bool | None
+    votes: int = Field(ge=0)
+    usage: Usage
+
+
+class Cascaded(BaseModel):
+    """The stages that were asked, in order; the last of them decided."""
+
+    decided_by: Stage
+    stages: list[StageSaid]
+
+
+class MemberSaid(BaseModel):
+    """What one member of a panel said of a record; `judge` is its fingerprint."""
+
+    model: str
+    judge: str
+    status: Literal["ok", "invalid"]
+    verdict: str | None
+    probabilities: Probabilities | None
+    confidence: float | None
+    consistent: bool | None
+    judgments: list[Judgement]
+    usage: Usage
+    error: VerdictError | None
+
+
+class PanelSaid(BaseModel):
+    """What the members of a panel said of a record, in the order in which they were named."""
+
+    agreeing: int = Field(ge=0, description="How many members gave the panel's verdict.")
+    members: list[MemberSaid]
+
+
 class Verdict(BaseModel):
     """One judged record. What is at its top follows from `judgments` by `rule`."""
 
@@ -107,6 +151,13 @@ class Verdict(BaseModel):
     injection_guard: bool | None = Field(
         default=None,
         description="Whether text of the record could not act as a special token; null where no model was asked.",
+    )
+    cascade: Cascaded | None = Field(
+        default=None,
+        description="Mode auto: which stage decided and what each said and cost; `judgments` are those of the last.",
+    )
+    panel: PanelSaid | None = Field(
+        default=None, description="Of a panel: its members, with their `judgments`; that of the verdict is empty."
     )
     judge: str = Field(default="", description="Fingerprint of the judge.")
     contract: Literal["fare", "own"] | None = Field(

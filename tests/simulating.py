@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from fare_cli.asks import Ask, Direct, Judgment
+from fare_cli.asks import Ask, Direct, Judgment, Reply
 from fare_cli.backends.replay import ReplayBackend, SimulatedJudge
 from fare_cli.identity import JudgingOptions
 from fare_cli.judge import BackendJudge
@@ -114,3 +115,17 @@ def annotators(count: int, people: int, accuracy: float, seed: int = 0) -> list[
         }
         for number in range(count)
     ]
+
+
+def two_stages(direct: float, critique: float, *, tokens: int = 200, seed: int = 0) -> Callable[[Ask], Reply]:
+    """A calibrated judge that is right more often once it has written a critique of so many tokens; its sampled votes
+    differ. What is hard is so for both."""
+    at_once = SimulatedJudge(truth, accuracy=direct, calibration=1.0, seed=seed)
+    in_writing = SimulatedJudge(truth, accuracy=critique, calibration=1.0, noise=1.5, seed=seed)
+
+    def simulate(ask: Ask) -> Reply:
+        if isinstance(ask.script, Direct):
+            return at_once(ask)
+        return replace(in_writing(ask), generated_tokens=tokens)
+
+    return simulate

@@ -44,7 +44,11 @@ _OF_SCRIPTS = {
     for option in re.findall(r"add_argument\(\s*\"(--[a-z-]+)\"", script.read_text(encoding="utf-8"))
 }
 _OF_TRAINING = {o for _, c in leaves(build_training()) for p in c.params for o in (*p.opts, *p.secondary_opts)}
-ALL_OPTIONS = _OF_PIP.union(_OF_SCRIPTS, _OF_TRAINING, *OPTIONS.values())
+# The plugin's own, and those of pytest and pytest-xdist that it has to do with.
+_OF_PYTEST = {"--fare", "--fare-verdicts"} | {
+    "--collect-only", "--junit-xml", "--last-failed", "--setup-plan", "-k", "-n", "-p", "-v", "-vv", "-x"
+}  # fmt: skip
+ALL_OPTIONS = _OF_PIP.union(_OF_PYTEST, _OF_SCRIPTS, _OF_TRAINING, *OPTIONS.values())
 
 
 def code_in(text: str) -> Iterator[str]:

@@ -50,17 +50,21 @@ _MAY_IMPORT = {
     # What people say is read beside verdict files and written into them, and measured like the labels of annotators.
     # Its page is drawn by the scripts of that of `fare report`.
     "review": _WAIST | _RECORDS | {"meta", "report", "run", "studies", "viewer"},
-    "server": {"errors", "report", "review"},
+    # Verdicts of any judge, here or served, in the shapes of trainers.
+    "rewards": _WAIST | _RECORDS | {"judge", "run"},
+    "server": _WAIST | _RECORDS | {"judge", "report", "review", "rewards", "run", "tasks"},
     # The page of verdicts: figures of `fare eval`, drawn by `report`.
     "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
     "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    # Thresholds of a cascade are bound to its judges, and stand in a file like a calibration's.
+    "thresholds": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
     "judge": _WAIST
     | _RECORDS
     | _PROMPTS
-    | {"calibration", "folders", "settings", "tasks", "backends", "engine", "gguf", "run"},
+    | {"calibration", "folders", "settings", "tasks", "thresholds", "backends", "engine", "gguf", "run"},
     "studies": _WAIST
     | _RECORDS
     | _PROMPTS
@@ -77,7 +81,12 @@ _MAY_IMPORT = {
         "rank",
         "report",
         "run",
+        "thresholds",
     },
+    # A plugin does what `fare judge` does: it opens the same judge, stops by the same signals, shows the same progress.
+    "pytest_plugin": _WAIST
+    | _RECORDS
+    | {"settings", "tasks", "judge", "run", "cli.judge", "cli.console", "cli.stopping"},
     # Limits on what studies measure, held to verdict files or to a run while it goes on.
     "gate": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
 }
@@ -165,13 +174,15 @@ def test_only_measures_and_rankings_import_the_statistics_libraries() -> None:
 
 
 def test_only_fetching_and_the_http_backend_reach_the_network() -> None:
-    assert all(module.startswith(("gguf.fetch.", "backends.http.")) for module in _importers(_NETWORK))
+    # A reward may be asked of a judge elsewhere; what listens has a socket, too.
+    others = {"rewards.served", "server.serving"}
+    assert all(module.startswith(("gguf.fetch.", "backends.http.")) for module in _importers(_NETWORK) - others)
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
     assert starters == {"gguf.fetch.package", "gguf.fetch.sdist"}, "pip is a way to the network too"
 
 
 def test_only_the_server_listens() -> None:
-    listening = {"http.server", "socketserver", "asyncio", "uvicorn", "wsgiref", "xmlrpc"}
+    listening = {"http.server", "socketserver", "asyncio", "uvicorn", "wsgiref", "xmlrpc", "fastapi", "starlette"}
     assert {module.split(".")[0] for module in _importers(listening)} == {"server"}
 
 
@@ -199,6 +210,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("gate --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        ("diff --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("models --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
         ("models quantize --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         (
@@ -208,6 +220,10 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("review --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("rank --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("report --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
+        (
+            "serve --help",
+            {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "fastapi", "uvicorn", "prometheus_client"},
+        ),
         ("doctor --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
     ],
 )

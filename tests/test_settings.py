@@ -199,6 +199,20 @@ def test_several_votes_are_sampled_unless_a_temperature_is_given(project: Path) 
     assert load_settings({"temperature": 1.2}).judging_options().temperature == 1.2
 
 
+def test_votes_that_are_not_given_are_as_many_as_it_takes_in_mode_auto(project: Path) -> None:
+    def options(**flags: object) -> tuple[object, float]:
+        found = load_settings(flags).judging_options()
+        return found.votes, found.temperature
+
+    assert options(mode="auto") == ("auto", 0.7)
+    assert options(mode="auto", votes="1") == (1, 0)
+    assert options(mode="auto", votes="3") == (3, 0.7)
+    assert options(votes="auto") == ("auto", 0.7)
+    for wrong in ("0", "-1", "few", "1.5", True):
+        with pytest.raises(UsageError, match=r"--votes cannot be .* whole number from 1 on, or auto"):
+            load_settings({"votes": wrong})
+
+
 def test_every_judging_option_can_be_set(project: Path) -> None:
     flags = {
         **{"mode": "direct", "order": "ba", "combine": "mean", "tie": True},
@@ -211,11 +225,11 @@ def test_every_judging_option_can_be_set(project: Path) -> None:
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "mode": st.sampled_from(["critique", "direct"]),
+        "mode": st.sampled_from(["critique", "direct", "auto"]),
         "order": st.sampled_from(["both", "ab", "ba"]),
         "combine": st.sampled_from(["agree", "mean"]),
         "tie": st.booleans(),
-        "votes": st.integers(1, 4),
+        "votes": st.integers(1, 4) | st.just("auto"),
         "temperature": st.sampled_from([0, 0.6]),
         "max_tokens": st.integers(1, 9),
         "reasoning": st.sampled_from(["off", "low"]),
@@ -246,7 +260,7 @@ def test_a_models_own_options_never_make_a_right_command_wrong(
         return
     merged = with_model_defaults(settings, own, origins)
     assert fits(merged.judging_options())
-    for name in JudgingOptions.__slots__:
+    for name in set(JudgingOptions.__slots__) - {"thresholds"}:
         if name in given_:
             assert getattr(merged, name) == given_[name]
         elif merged.origin(name) == "the model":

@@ -8,9 +8,10 @@ from typing import Any
 from fare_cli.meta.agreement import Proportion
 from fare_cli.meta.bootstrap import Estimate
 from fare_cli.report.model import Column, Plot, Point, Report, Series, Table, Value
-from fare_cli.studies.evaluating.comparing import headline_difference, join
+from fare_cli.studies.evaluating.comparing import headline_difference
 from fare_cli.studies.evaluating.headline import measure
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
+from fare_cli.studies.same_records import join
 from training.stages import iteration
 
 Judged = Mapping[str, Sequence[VerdictSet]]

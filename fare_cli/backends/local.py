@@ -47,6 +47,7 @@ class LocalBackend:
         self.engine = Engine(path, options, layout=chosen, safe_kernels=probe.safe_kernels)
         self.info = BackendInfo(weights, name, {**self.engine.facts, "safe_kernels": probe.safe_kernels})
         self._interrupted = False
+        self._nudged = False
 
     @property
     def window(self) -> int:
@@ -76,7 +77,8 @@ class LocalBackend:
                     if not self.engine.busy:
                         return []
                     answers = self.engine.step()
-                    if answers:
+                    if answers or self._nudged:
+                        self._nudged = False
                         return answers
             raise KeyboardInterrupt
         except KeyboardInterrupt:
@@ -100,6 +102,9 @@ class LocalBackend:
             yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def nudge(self) -> None:
+        self._nudged = True
 
     def cancel(self, ask_ids: Sequence[str]) -> None:
         self.engine.cancel(ask_ids)

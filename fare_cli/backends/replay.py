@@ -79,6 +79,9 @@ class ReplayBackend:
             raise KeyboardInterrupt
         return [Answer(ask.id, reply)]
 
+    def nudge(self) -> None:
+        """Nothing to do: `collect` never takes longer than one ask."""
+
     def cancel(self, ask_ids: Sequence[str]) -> None:
         for ask_id in ask_ids:
             self._under_way.pop(ask_id, None)

@@ -174,6 +174,10 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         pairs = counts.consistent + counts.inconsistent
         yield f"consistency: both orders agree in {_share(counts.consistent, pairs)}"
     yield from _accuracy_lines(counts)
+    if counts.stages:
+        # Most records first, which is the order of the stages wherever a cascade is worth its while.
+        decided = (f"{stage} in {_share(number, counts.ok)}" for stage, number in counts.stages.most_common())
+        yield f"decided: {', '.join(decided)}"
     if counts.with_reference and counts.without_reference:
         yield f"reference: {counts.with_reference} records with one, {counts.without_reference} without: two prompts"
     if counts.own_contract:

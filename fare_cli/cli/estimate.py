@@ -117,6 +117,8 @@ def _time_line(judge: Judge, work: _Work, trial: list[Ask]) -> str:
     line = f"time: about {duration(prompts_s)} for the prompts"
     if not options.generates:
         return line
+    if options.mode == "auto":
+        return f"{line} of the direct stage; how many records go on to critiques and votes shows only in the run"
     free = [replace(ask, script=Free(_TRIAL_TOKENS)) for ask in trial]
     tokens = len(free) * _TRIAL_TOKENS
     speed = tokens / max(_timed(backend, free) - seconds, 1e-3)

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from fare_cli.cli.eval_options import DEFAULTS, EvalOptions, check_eval_options
+from fare_cli.cli.eval_options import DEFAULTS, EvalOptions, check_eval_options, read_tolerance
 from fare_cli.cli.judge import open_judge, say_idle_gpu, with_own_decoding
 from fare_cli.cli.options import SETTING_NAMES, JudgeOptions, as_command, judge_options, judge_parameters
 from fare_cli.cli.study import STUDY_OPTIONS, show_report, talking
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fare_cli.studies.evaluating.sources import Reading, Source
     from fare_cli.studies.evaluating.verdict_set import VerdictSet
 
-_OF_JUDGE = (*STUDY_OPTIONS, "force", "calibration")
+_OF_JUDGE = (*STUDY_OPTIONS, "force", "calibration", "thresholds")
 
 
 def eval_command() -> Callable[..., int]:
@@ -54,6 +54,8 @@ def _eval(options: EvalOptions, judging: JudgeOptions) -> int:
     report = report_on(sets, extra=tables)
     if options.calibrate is not None:
         report = _calibrated(report, sets, options.calibrate, options.calibrate_by)
+    if options.learn_thresholds is not None:
+        report = _learnt(report, sets, options.learn_thresholds, options.tolerance)
     show_report(report, as_json=options.as_json, file=options.report)
     for one in sets:
         if (problem := one.problem(settings.max_invalid)) is not None:
@@ -72,6 +74,18 @@ def _calibrated(
     facts = {**report.facts, "calibration": f"{file} {fitted.calibration.fingerprint}"}
     return replace(
         report, facts=facts, parts=(*fitted.parts, *report.parts), warnings=(*report.warnings, *fitted.warnings)
+    )
+
+
+def _learnt(report: Report, sets: list[VerdictSet], file: Path, tolerance: str | None) -> Report:
+    """Writes thresholds of a cascade; the report with what there is to say of them before all else."""
+    from fare_cli.studies.evaluating.cascading import TOLERANCE, learn_thresholds
+
+    learnt = learn_thresholds(sets, tolerance=read_tolerance(tolerance, TOLERANCE))
+    learnt.thresholds.write(file)
+    facts = {**report.facts, "thresholds": str(file)}
+    return replace(
+        report, facts=facts, parts=(*learnt.parts, *report.parts), warnings=(*learnt.warnings, *report.warnings)
     )
 
 
@@ -154,7 +168,7 @@ def _judged(
     field_map = parse_field_map(judging.map)
     reading = Reading(options.task, field_map, judging.split, judging.shuffle_seed, judging.limit)
     sources, tables = _sources(options, reading, folder, console)
-    judges = _judges(settings, options.against, {source.plan.task for source in sources}, judging.calibration)
+    judges = _judges(settings, options.against, {source.plan.task for source in sources}, judging)
     if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
     keeping = Keeping(options.output, options.again, judging.force)
@@ -166,20 +180,20 @@ def _judged(
     return [one for together in zip(*rows, strict=True) for one in together], tables
 
 
-def _judges(settings: Settings, against: str | None, tasks: Iterable[str], calibration: Path | None) -> list[Judge]:
+def _judges(settings: Settings, against: str | None, tasks: Iterable[str], judging: JudgeOptions) -> list[Judge]:
     """The judge, and the one that it is compared with. Raises FareError for options or models that cannot be."""
     from fare_cli.tasks import check_options
 
-    wanted = [(settings, settings.model, calibration)]
+    wanted = [(settings, settings.model, judging.calibration, judging.thresholds)]
     if against is not None:
-        # An adapter, a calibration and a server belong to the model that --model names.
-        wanted.append((settings.on_this_machine().model_copy(update={"lora": None}), against, None))
+        # An adapter, a calibration, thresholds and a server belong to the model that --model names.
+        wanted.append((settings.on_this_machine().model_copy(update={"lora": None}), against, None, None))
     judges = []
-    for given, model, mending in wanted:
+    for given, model, mending, thresholds in wanted:
         own = with_own_decoding(given, model)
         for task in tasks:
             check_options(task, own.judging_options())
-        judges.append(open_judge(own, model, calibration=mending))
+        judges.append(open_judge(own, model, calibration=mending, thresholds=thresholds))
     if len({tuple(judge.identity(task).fingerprint for task in tasks) for judge in judges}) < len(judges):
         raise UsageError(f"--against {against}: that is the same judge", "name another model")
     return judges

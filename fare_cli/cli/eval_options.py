@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from fare_cli.errors import InputError, UsageError
 
 _WHAT = "What to measure on"
 _CALIBRATION = "Calibration"
+_CASCADE = "Cascade (--mode auto)"
 
 
 def _what(*names: str, help: str, metavar: str | None = None) -> Any:
@@ -81,6 +83,27 @@ class EvalOptions:
             rich_help_panel=_CALIBRATION,
         ),
     ]
+    learn_thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            "--learn-thresholds",
+            metavar="FILE",
+            help="Learn from which certainty on the stages of --mode auto may decide, from --verdicts of each stage, "
+            "and write it there for fare judge --thresholds.",
+            show_default=False,
+            rich_help_panel=_CASCADE,
+        ),
+    ]
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            "--tolerance",
+            metavar="SHARE",
+            help="How much less often the cascade may be right than its last stage.  [default: 2%]",
+            show_default=False,
+            rich_help_panel=_CASCADE,
+        ),
+    ]
     output: Annotated[
         Path | None,
         typer.Option(
@@ -128,9 +151,12 @@ def check_eval_options(options: EvalOptions, judging: JudgeOptions) -> None:
             raise UsageError("--limit is about judging", "--verdicts measures all that are kept")
         if judging.calibration is not None:
             raise UsageError("--calibration is about judging", "give the verdicts of fare judge --calibration")
+        if judging.thresholds is not None:
+            raise UsageError("--thresholds is about judging", "give the verdicts of fare judge --thresholds")
     if judging.limit is not None and judging.limit < 1:
         raise UsageError(f"--limit {judging.limit}: must be 1 or more")
     _check_calibrating(options, judging)
+    _check_learning(options)
     check_report_file(options.report)
 
 
@@ -144,3 +170,34 @@ def _check_calibrating(options: EvalOptions, judging: JudgeOptions) -> None:
         )
     if not options.calibrate.absolute().parent.is_dir():
         raise InputError(f"the folder of --calibrate {options.calibrate} does not exist")
+
+
+def _check_learning(options: EvalOptions) -> None:
+    if options.learn_thresholds is None:
+        if options.tolerance is not None:
+            raise UsageError("--tolerance is for --learn-thresholds", "add --learn-thresholds FILE")
+        return
+    if not options.verdicts:
+        raise UsageError(
+            "--learn-thresholds learns from verdicts that are kept",
+            "judge the same records with --mode direct, with --mode critique and maybe with --votes auto, each with "
+            "-o FILE, and name these files with --verdicts",
+        )
+    if options.calibrate is not None or options.suite is not None:
+        raise UsageError("--learn-thresholds cannot go with --calibrate or --suite", "run them one after the other")
+    if not options.learn_thresholds.absolute().parent.is_dir():
+        raise InputError(f"the folder of --learn-thresholds {options.learn_thresholds} does not exist")
+
+
+def read_tolerance(text: str | None, default: float) -> float:
+    """The share of `--tolerance`, between 0 and 1. Raises UsageError for anything else."""
+    if text is None:
+        return default
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number + rest) / (100 if percent else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise UsageError(f"--tolerance {text}: should be a share of the records, such as 2% or 0.02")
+    return share

@@ -20,6 +20,7 @@ from fare_cli.cli.console import (
     verdict_line,
 )
 from fare_cli.cli.options import SETTING_NAMES, JudgeOptions, SectionedCommand, for_task
+from fare_cli.cli.panel import judge_panel, panel_models
 from fare_cli.cli.source import input_plan
 from fare_cli.cli.stopping import StopSignals
 from fare_cli.errors import InputError, UsageError
@@ -52,13 +53,17 @@ def _judge(task: str, options: JudgeOptions) -> int:
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
     gate = _gate(task, options, settings)
-    settings = with_own_decoding(settings, settings.model)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     if options.dry_run and settings.backend == "http":
         raise UsageError("--dry-run measures this machine, and --backend http judges elsewhere")
     if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
-    with open_judge(settings, calibration=options.calibration) as judge:
+    if models := panel_models(options):
+        if settings.backend == "http":
+            raise UsageError("--panel names models on this machine, and --backend http asks a server")
+        return _panel(models, source, options, settings, console)
+    settings = with_own_decoding(settings, settings.model)
+    with open_judge(settings, calibration=options.calibration, thresholds=options.thresholds) as judge:
         if options.explain is not None:
             from fare_cli.cli.explain import explain
 
@@ -99,6 +104,20 @@ def _check(options: JudgeOptions) -> None:
         )
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other")
+
+
+def _panel(models: list[str], source: InputPlan, options: JudgeOptions, settings: Settings, console: Console) -> int:
+    """Every model judges with the settings, and with what it brings along where they leave something open."""
+
+    def opened(model: str) -> Judge:
+        return open_judge(with_own_decoding(settings, model), model)
+
+    def judged(judge: Judge, own: JudgeOptions) -> RunPlan:
+        plan = _plan(judge, source, settings, own)
+        _run(judge, plan, own, console, None)
+        return plan
+
+    return judge_panel(models, source, options, opened, judged, console)
 
 
 def _gate(task: str, options: JudgeOptions, settings: Settings) -> RunGate | None:
@@ -152,7 +171,13 @@ def say_idle_gpu(console: Console, root: Path = Path("/")) -> None:
         console.say(f"hint: {idle.install}")
 
 
-def open_judge(settings: Settings, model: str | Path | None = None, *, calibration: Path | None = None) -> Judge:
+def open_judge(
+    settings: Settings,
+    model: str | Path | None = None,
+    *,
+    calibration: Path | None = None,
+    thresholds: Path | None = None,
+) -> Judge:
     """The judge of these settings, or another model judging with them; its weights are not loaded yet."""
     from fare_cli.cli.served import server_of
     from fare_cli.judge import Judge
@@ -171,6 +196,7 @@ def open_judge(settings: Settings, model: str | Path | None = None, *, calibrati
         deterministic=settings.deterministic,
         calibration=calibration,
         server=server_of(settings),
+        thresholds=thresholds,
     )
 
 

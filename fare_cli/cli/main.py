@@ -15,12 +15,14 @@ from typer.core import TyperGroup
 
 from fare_cli.cli import data, doctor, judge, models, prompts
 from fare_cli.cli.audit import audit_command
+from fare_cli.cli.diff import diff_command
 from fare_cli.cli.eval import eval_command
 from fare_cli.cli.gate import gate_command
 from fare_cli.cli.options import SectionedCommand
 from fare_cli.cli.rank import rank_command
 from fare_cli.cli.report import report
 from fare_cli.cli.review import review_command
+from fare_cli.cli.serve import serve_command
 from fare_cli.cli.stopping import Terminated
 from fare_cli.errors import ExitCode, FareError
 
@@ -41,7 +43,10 @@ _MACHINE_FAULTS = {
 }
 
 
-_ORDER = ("judge", "eval", "audit", "gate", "report", "review", "rank", "prompts", "data", "models", "doctor")
+_ORDER = (
+    "judge", "eval", "audit", "gate", "diff", "report", "review", "rank", "prompts", "data", "models", "serve",
+    "doctor",
+)  # fmt: skip
 
 
 class _OutputClosed(Exception):
@@ -108,8 +113,10 @@ def build_app() -> Any:
     app.command("eval", cls=SectionedCommand)(eval_command())
     app.command("audit", cls=SectionedCommand)(audit_command())
     app.command("gate", cls=SectionedCommand)(gate_command())
+    app.command("diff", cls=SectionedCommand)(diff_command())
     app.command("rank", cls=SectionedCommand)(rank_command())
     app.command("review", cls=SectionedCommand)(review_command())
+    app.command("serve", cls=SectionedCommand)(serve_command())
     app.command("report")(report)
     app.command("doctor")(doctor.doctor)
     return typer.main.get_command(app)

@@ -99,13 +99,14 @@ class JudgeOptions:
     ]
 
     mode: Annotated[
-        Literal["critique", "direct"] | None,
+        Literal["critique", "direct", "auto"] | None,
         _option(
             _JUDGING,
             "--mode",
-            metavar="critique|direct",
+            metavar="critique|direct|auto",
             default="critique",
-            help="Write a critique first, or give the label at once (many times faster).",
+            help="Write a critique first, or give the label at once (many times faster); auto: at once, then a "
+            "critique and votes only where that is not certain.",
         ),
     ]
     order: Annotated[
@@ -128,8 +129,15 @@ class JudgeOptions:
         bool | None, _option(_JUDGING, "--tie/--no-tie", help="Call it a tie where the two orders disagree.")
     ]
     votes: Annotated[
-        int | None,
-        _option(_JUDGING, "--votes", metavar="K", default="1", help="Sample K critiques for each ask and average."),
+        str | None,
+        _option(
+            _JUDGING,
+            "--votes",
+            metavar="K|auto",
+            default="1",
+            help="Sample K critiques for each ask and average; auto, which --mode auto goes by: until their majority "
+            "is settled, at most 9.",
+        ),
     ]
     temperature: Annotated[
         float | None,
@@ -176,6 +184,35 @@ class JudgeOptions:
             "--calibration",
             metavar="FILE",
             help="Give calibrated probabilities, by a file that fare eval --calibrate wrote for this judge.",
+        ),
+    ]
+    panel: Annotated[
+        str | None,
+        _option(
+            _JUDGING,
+            "--panel",
+            metavar="MODEL,MODEL",
+            help="Judge with several models, one after the other, and make one verdict of theirs; needs -o.",
+        ),
+    ]
+    panel_rule: Annotated[
+        Literal["majority", "mean"] | None,
+        _option(
+            _JUDGING,
+            "--panel-rule",
+            metavar="majority|mean",
+            default="majority",
+            help="How the members' verdicts become one: the label of most, or the greatest mean probability.",
+        ),
+    ]
+    thresholds: Annotated[
+        Path | None,
+        _option(
+            _JUDGING,
+            "--thresholds",
+            metavar="FILE",
+            help="Certainties from which on the stages of --mode auto decide, by a file that fare eval "
+            "--learn-thresholds wrote for this judge.",
         ),
     ]
 
@@ -279,7 +316,7 @@ class JudgeOptions:
         ),
     ]
     timeout: Annotated[
-        float | None,
+        int | None,
         _option(_SERVER, "--timeout", metavar="S", default="600", help="Seconds after which a request has failed."),
     ]
 

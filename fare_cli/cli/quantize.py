@@ -216,8 +216,8 @@ class _Check:
     def __init__(self, options: QuantizeOptions, judging: JudgeOptions, settings: Settings, console: Console) -> None:
         # Imported first: where the extra is missing, nothing has been quantised in vain.
         from fare_cli.cli.source import input_plan
+        from fare_cli.studies.change_limits import parse_limit
         from fare_cli.studies.judging import check_rereadable
-        from fare_cli.studies.quantising_limits import parse_limit
         from fare_cli.tasks import check_options
 
         assert options.task is not None
@@ -233,9 +233,9 @@ class _Check:
     def run(self, source: ModelFile, made: dict[str, ModelFile]) -> int:
         """Judges, prints, keeps the report; gives the exit code of the limits."""
         from fare_cli.gguf.header import read_header
+        from fare_cli.studies.change_limits import ruling
         from fare_cli.studies.limits import worst
         from fare_cli.studies.quantising import Subject, check_lost
-        from fare_cli.studies.quantising_limits import rulings
 
         subjects = [Subject(open_judge(self.settings, source.path), read_header(source.path).quantisation)]
         subjects += [Subject(open_judge(self.settings, model.path), type) for type, model in made.items()]
@@ -244,11 +244,11 @@ class _Check:
         if not self.options.as_json:
             print("\n".join(_table(report)), flush=True)
             self._say(report)
-        found = rulings(report.quantised, self.limits)
+        found = [ruling(row.standing.type, row.comparison, limit) for row in report.quantised for limit in self.limits]
         if self.options.as_json:
-            print(json.dumps({**report.to_json(), "limits": [_ruling_json(ruling) for ruling in found]}, indent=2))
-        for ruling in found:
-            self.console.say(f"{ruling.subject}: {ruling.limit.words} is {ruling.kept}: {ruling.words}")
+            print(json.dumps({**report.to_json(), "limits": [_ruling_json(one) for one in found]}, indent=2))
+        for one in found:
+            self.console.say(f"{one.subject}: {one.limit.words} is {one.kept}: {one.words}")
         check_lost(report, self.settings.max_invalid)
         return worst(found)
 
@@ -256,7 +256,8 @@ class _Check:
         from fare_cli.cli.study import talking
         from fare_cli.studies.quantising import TOLERATED_FLIPS, check_quantised
 
-        tolerated = [limit.value for limit in self.limits if limit.measure == "flips"]
+        # No number of records shows that none would flip.
+        tolerated = [limit.value for limit in self.limits if limit.measure == "flips" and limit.value]
         with talking(self.console) as talk:
             return check_quantised(
                 source,

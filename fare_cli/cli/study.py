@@ -53,9 +53,9 @@ Again = Annotated[
 
 
 @contextlib.contextmanager
-def talking(console: Console) -> Iterator[Talk]:
+def talking(console: Console, *, kept: bool = True) -> Iterator[Talk]:
     """What a study tells, shown on stderr. Inside, Ctrl-C and SIGTERM end the study within a second, as
-    KeyboardInterrupt; what was answered until then is kept."""
+    KeyboardInterrupt; what was answered until then is `kept`, or not."""
     from fare_cli.studies.judging import Talk
 
     signals = StopSignals()
@@ -77,7 +77,8 @@ def talking(console: Console) -> Iterator[Talk]:
             yield Talk(turn, working, shown.show)
     except KeyboardInterrupt:
         shown.close()
-        print("interrupted: the replies so far are kept; the same command goes on from there", file=sys.stderr)
+        so_far = "the replies so far are kept; the same command goes on from there" if kept else "nothing was kept"
+        print(f"interrupted: {so_far}", file=sys.stderr)
         raise
     finally:
         shown.close()

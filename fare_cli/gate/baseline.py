@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fare_cli.errors import ExitCode, InputError, InvalidRecordsError
@@ -15,6 +15,7 @@ from fare_cli.meta.bootstrap import Estimate
 from fare_cli.meta.paired import Noise, noisy_difference
 from fare_cli.studies.evaluating.case import Case, clusters_of
 from fare_cli.studies.limits import outcome
+from fare_cli.studies.same_records import by_id
 
 
 class Pair(NamedTuple):
@@ -65,8 +66,8 @@ def pair_up(before: GatedRun, after: GatedRun, *, max_invalid: float) -> Paired:
     than `max_invalid` of the baseline's records are lost: a change that drops what it fails at must not pass.
     """
     _check_comparable(before, after)
-    ours = _by_id(before.cases)
-    theirs = _by_id(after.cases)
+    ours = by_id(before.cases)
+    theirs = by_id(after.cases)
     if not ours.keys() & theirs.keys():
         raise InputError(
             f"{after.name} and {before.name} have no record in common",
@@ -201,15 +202,6 @@ def _check_comparable(before: GatedRun, after: GatedRun) -> None:
 
 def _judge(run: GatedRun) -> str:
     return " ".join(filter(None, (str(run.identity.get("model", "")), run.fingerprint)))
-
-
-def _by_id(cases: Sequence[Case]) -> Mapping[str, Case]:
-    found: dict[str, Case] = {}
-    for case in cases:
-        # A record whose id was taken is invalid, under the id of the first.
-        found.setdefault(case.id, case)
-    found.pop("", None)
-    return found
 
 
 _REASONS: tuple[tuple[Callable[[Case, Case], bool], str], ...] = (

@@ -256,13 +256,8 @@ def _changed_table(changed: Sequence[ChangedRecord]) -> Table:
         Column("change", "change"),
     )
     rows = tuple(
-        (one.after.id, place_of(one.after), one.before_said, one.after_said, "better" if one.better > 0 else "worse")
+        (one.after.id, one.after.place, one.before_said, one.after_said, "better" if one.better > 0 else "worse")
         for one in changed[:_NAMED]
     )
     note = f"The first {_NAMED} of {len(changed):,}." if len(changed) > _NAMED else ""
     return Table("changed", "Records that changed, the worst first", columns, rows, note)
-
-
-def place_of(case: Case) -> str:
-    """`pairs.jsonl:12`, where the record was read; nothing where that is not known."""
-    return "" if case.source is None else f"{case.source.file}:{case.source.line}"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from fare_cli.errors import EnvironmentFault, ExitCode, FareError, UsageError, visible
 from fare_cli.gate.gate import GateResult
-from fare_cli.gate.markdown import MOST_BYTES, markdown
+from fare_cli.gate.markdown import markdown
+from fare_cli.report.markdown import MOST_BYTES
 
 # GitHub shows 10 annotations of a kind for a step, and takes 1 MiB of summary.
 MOST_ANNOTATIONS = 10

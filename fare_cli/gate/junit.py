@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from fare_cli.errors import ExitCode, FareError, visible
 from fare_cli.gate.check import Check
-from fare_cli.gate.gate import GateResult, place_of
+from fare_cli.gate.gate import GateResult
 
 _SUITE = "fare gate"
 # What XML 1.0 cannot hold, apart from the control characters that `visible` writes out.
@@ -49,7 +49,7 @@ def _add(suite: ElementTree.Element, result: GateResult, check: Check) -> None:
         return
     kind = "error" if is_undecided and taken is None else "failure"
     found = ElementTree.SubElement(case, kind, type=check.decided, message=_text(check.words))
-    blamed = [f"{place_of(one.case)} {one.case.id}: {one.words}".strip() for one in result.blamed]
+    blamed = [f"{one.case.place} {one.case.id}: {one.words}".strip() for one in result.blamed]
     found.text = _text("\n".join([check.words, *blamed]))
 
 

@@ -1,19 +1,16 @@
 """The outcome as Markdown: for a comment on a change, and for the summary of a step.
 
-Whatever comes out of records (ids, file names) stands in code spans: there Markdown is not read, so that a record can
-neither link, nor show a picture, nor call for a person by name.
+Whatever comes out of records (ids, file names) stands in code spans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fare_cli.errors import FareError, visible
-from fare_cli.gate.gate import GateResult, place_of
+from fare_cli.errors import FareError
+from fare_cli.gate.gate import GateResult
+from fare_cli.report.markdown import MOST_BYTES, code
 from fare_cli.report.text import fact_in_words
-
-# A comment on GitHub has at most 65,536 characters; other bytes than these may count as several.
-MOST_BYTES = 60_000
 
 
 def markdown(result: GateResult, *, most_bytes: int = MOST_BYTES) -> str:
@@ -41,12 +38,6 @@ def markdown_fault(error: FareError) -> str:
     )
 
 
-def code(text: str) -> str:
-    """Text in a code span, in a cell of a table or outside of one."""
-    shown = " ".join(visible(text).split()).replace("`", "'").replace("|", "\\|")
-    return f"`{shown}`" if shown else ""
-
-
 def _head(result: GateResult) -> Iterator[str]:
     yield f"### fare {result.title}"
     yield ""
@@ -63,7 +54,7 @@ def _head(result: GateResult) -> Iterator[str]:
 
 def _rows(result: GateResult) -> Iterator[str]:
     for one in result.changed:
-        texts = (one.after.id, place_of(one.after), one.before_said, one.after_said)
+        texts = (one.after.id, one.after.place, one.before_said, one.after_said)
         yield f"| {' | '.join(map(code, texts))} | {'better' if one.better > 0 else 'worse'} |"
 
 

@@ -194,6 +194,18 @@ def remember_sha256(path: Path, digest: str) -> None:
         _remember(path, [status.st_size, status.st_mtime_ns, digest])
 
 
+def known_file(digest: str) -> Path | None:
+    """A file on this machine of which it is known that it has this SHA-256 checksum; None where none is known. No file
+    is read for it: those count whose checksum was taken when they were last used, and that are still as they were."""
+    for name, entry in _remembered().items():
+        if isinstance(entry, list) and len(entry) == 3 and entry[2] == digest:
+            with contextlib.suppress(OSError):
+                status = Path(name).stat()
+                if [status.st_size, status.st_mtime_ns] == entry[:2]:
+                    return Path(name)
+    return None
+
+
 def _digests_file() -> Path:
     return cache_folder() / "digests.json"
 

@@ -61,11 +61,6 @@ def wilson(share: float, of: float, confidence: float = CONFIDENCE) -> Interval:
     return Interval(low, high)
 
 
-def flips(before: Sequence[str], after: Sequence[str]) -> Proportion:
-    """How many labels are not the same, record by record."""
-    return proportion(sum(one != other for one, other in zip(before, after, strict=True)), len(before))
-
-
 def kappa(before: Sequence[str], after: Sequence[str]) -> float | None:
     """Cohen's kappa: agreement beyond what the two would have by chance; 1 is full, 0 is none.
 

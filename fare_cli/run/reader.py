@@ -42,9 +42,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class InputPlan:
-    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory.
+    """What is read, and how: `files` in order ("-" is stdin), shuffled if there is a seed; or `records` in memory,
+    which may have `places` that they come from.
 
-    `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together.
+    `by_cluster` shuffles questions (or groups) instead of records, so that each one's records come together. `inside`
+    names the field in which each line has its record: `record` for files of verdicts.
     """
 
     task: str
@@ -53,8 +55,10 @@ class InputPlan:
     split: Split | None = None
     shuffle_seed: int | None = None
     by_cluster: bool = False
+    inside: str | None = None
     max_line_bytes: int = MAX_LINE_BYTES
     records: tuple[Record | Mapping[str, Any], ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Iterator[Item]:
@@ -64,7 +68,8 @@ def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Ite
     for an input that cannot be read, at the place where that shows.
     """
     if plan.records:
-        yield from items_of(plan.task, plan.records, split=plan.split)
+        items = items_of(plan.task, plan.records, split=plan.split)
+        yield from map(_placed, items, plan.places) if plan.places else items
         return
     places = _Places(plan.files)
     digests = [] if digests is None else digests
@@ -72,7 +77,7 @@ def read_items(plan: InputPlan, digests: list[InputDigest] | None = None) -> Ite
     for line in _lines(plan, digests):
         if line.data is None or line.data.strip():
             place = Place(line.file, line.number)
-            item = _identified(_item(plan, line, place), ids, places.number(place), places.name)
+            item = identified(_item(plan, line, place), ids, places.number(place), places.name)
             yield item if line.cluster is None else replace(item, cluster=line.cluster)
 
 
@@ -113,7 +118,11 @@ def items_of(task: str, values: Iterable[Record | Mapping[str, Any]], *, split: 
     """Items of records that are in memory already: Record objects, or mappings as `records.parse` takes them."""
     ids = RecordIds()
     for number, value in enumerate(values, start=1):
-        yield _identified(_checked(task, value, split), ids, number, "record {}".format)
+        yield identified(_checked(task, value, split), ids, number, "record {}".format)
+
+
+def _placed(item: Item, place: Place) -> Item:
+    return replace(item, place=place)
 
 
 def _checked(task: str, value: Record | Mapping[str, Any], split: Split | None) -> Item:
@@ -125,35 +134,49 @@ def _checked(task: str, value: Record | Mapping[str, Any], split: Split | None) 
     try:
         record = records.parse(task, value, split=split)
     except RecordError as error:
-        return Item(None, error, _given_id(value))
+        return Item(None, error, given_id(value))
     return Item(record, None, record.id)
 
 
 def _item(plan: InputPlan, line: RawLine, place: Place) -> Item:
     values: Any = None
     try:
-        values = _json_of(line, plan.max_line_bytes)
+        values = _record_in(plan, _json_of(line, plan.max_line_bytes))
         record = records.parse(plan.task, values, field_map=plan.field_map, split=plan.split)
     except RecordError as error:
-        return Item(None, error, _given_id(values), place, line.size)
+        return Item(None, error, given_id(values), place, line.size)
     return Item(record, None, record.id, place, line.size)
 
 
 def _cluster(plan: InputPlan, data: bytes) -> str | None:
     """The cluster of the record in a line; None where it holds none."""
     with contextlib.suppress(RecordError):
-        values = _json_of(RawLine("", 0, data, len(data)), plan.max_line_bytes)
+        values = _record_in(plan, _json_of(RawLine("", 0, data, len(data)), plan.max_line_bytes))
         return records.parse(plan.task, values, field_map=plan.field_map, split=plan.split).cluster()
     return None
+
+
+def _record_in(plan: InputPlan, values: Any) -> Any:
+    if plan.inside is None:
+        return values
+    found = values.get(plan.inside) if isinstance(values, Mapping) else None
+    if found is None:
+        raise RecordError("missing_field", f"`{plan.inside}` is missing: the line has no record in it", plan.inside)
+    return found
 
 
 def _json_of(line: RawLine, max_line_bytes: int) -> Any:
     if line.data is None:
         raise RecordError("line_too_long", f"the line has more than {max_line_bytes} bytes")
+    return json_value(line.data)
+
+
+def json_value(data: bytes) -> Any:
+    """The JSON value in UTF-8 text. Raises RecordError: `bad_utf8`, `bad_json`."""
     try:
-        text = line.data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = line.data[error.start]
+        byte = data[error.start]
         raise RecordError("bad_utf8", f"byte {error.start} (0x{byte:02x}) is not UTF-8: {error.reason}") from None
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -169,7 +192,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise RecordError("bad_json", f"{name} is not a JSON value")
 
 
-def _given_id(values: Any) -> str:
+def given_id(values: Any) -> str:
+    """The id in what should be a record; "" where there is none."""
     given = values.get("id") if isinstance(values, Mapping) else None
     if not isinstance(given, str):
         return ""
@@ -203,7 +227,7 @@ class _Places:
         return f"line {number >> self._bits} of {self._files[number & (1 << self._bits) - 1]}"
 
 
-def _identified(item: Item, ids: RecordIds, number: int, name: Callable[[int], str]) -> Item:
+def identified(item: Item, ids: RecordIds, number: int, name: Callable[[int], str]) -> Item:
     """The item with an id of its own, or with the error that its id is taken; `name` says for people where."""
     if not item.id:
         if item.record is None:

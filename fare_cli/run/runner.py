@@ -16,12 +16,13 @@ from fare_cli.errors import ExitCode, InputError, InvalidRecordsError
 from fare_cli.identity import JudgeIdentity
 from fare_cli.run import manifest as manifests
 from fare_cli.run.ahead import ReadAhead
+from fare_cli.run.entry import Steps
 from fare_cli.run.files import OutputFile
 from fare_cli.run.journal import Journal, peek_headers
 from fare_cli.run.lines import InCluster, InputDigest, check_inputs, count_lines, is_pipe
 from fare_cli.run.progress import Pace, ProgressSnapshot
 from fare_cli.run.reader import InputPlan, Item, read_items
-from fare_cli.run.stream import Judging, Steps
+from fare_cli.run.stream import Judging
 from fare_cli.run.summary import Counts, Summary
 from fare_cli.verdicts import Verdict
 

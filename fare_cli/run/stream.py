@@ -5,19 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import NamedTuple
 
-from fare_cli.asks import Ask, Backend, Reply, ReplyError
-from fare_cli.errors import InputError, ModelError, RecordError
+from fare_cli.asks import Ask, Backend, Reply
+from fare_cli.errors import InputError, ModelError
 from fare_cli.identity import JudgeIdentity
-from fare_cli.records import Record
 from fare_cli.run.ahead import ReadAhead
-from fare_cli.run.journal import Journal, is_sound
+from fare_cli.run.entry import Entry, Steps, checked
+from fare_cli.run.journal import Journal
 from fare_cli.run.reader import Item
 from fare_cli.run.summary import Asking
-from fare_cli.verdicts import Source, Verdict, invalid_verdict
+from fare_cli.verdicts import Verdict
 
 # A record that takes long holds back the verdicts behind it: this many records and bytes of them wait at most.
 _WAITING_RECORDS = 256
@@ -26,28 +25,8 @@ _WAITING_BYTES = 64 * 1024 * 1024
 _PIPE_POLL_S = 0.02
 
 
-class Steps(Protocol):
-    """What judging needs of a task: `step` is called with all replies so far until it gives a verdict."""
-
-    @property
-    def name(self) -> str: ...
-
-    def step(self, record: Record, replies: Mapping[str, Reply]) -> list[Ask] | Verdict: ...
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A record on its way: what came back, what is owed, and in the end its verdict."""
-
-    item: Item
-    number: int
-    replies: dict[str, Reply] = field(default_factory=dict)
-    owed: set[str] = field(default_factory=set)
-    verdict: Verdict | None = None
-
-
 class _UnderWay(NamedTuple):
-    entry: _Entry
+    entry: Entry
     ask_id: str
     key: str
 
@@ -82,7 +61,7 @@ class Judging:
         self._deadline = deadline
         self._each_pass = each_pass
         self._timer: threading.Timer | None = None
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._under_way: dict[str, _UnderWay] = {}
         self._ended = False
@@ -162,35 +141,13 @@ class Judging:
         return len(self._entries) < max(_WAITING_RECORDS, _WAITING_WINDOWS * window)
 
     def _admit(self, item: Item) -> list[Ask]:
-        entry = _Entry(item, self.begun)
+        entry = Entry(item, self.begun)
         self.begun += 1
         self._entries.append(entry)
         self._bytes += item.size
-        if item.error is not None:
-            entry.verdict = invalid_verdict(self._task.name, item.error, record=item.record, id=item.id)
-            return []
-        return self._advance(entry)
+        return entry.advance(self._task, self._look_up)
 
-    def _advance(self, entry: _Entry) -> list[Ask]:
-        """Steps the record until it has its verdict or owes replies; the asks that the journal could not answer."""
-        record = entry.item.record
-        assert record is not None
-        while True:
-            try:
-                outcome = self._task.step(record, entry.replies)
-            except RecordError as error:
-                outcome = invalid_verdict(self._task.name, error, record=record, id=entry.item.id)
-            if isinstance(outcome, Verdict):
-                entry.verdict = outcome
-                return []
-            asks = [ask for ask in outcome if ask.id not in entry.replies]
-            if not asks:
-                raise RuntimeError(f"task {self._task.name} neither asks nor judges (record {entry.item.id})")
-            missing = [owed for ask in asks if (owed := self._look_up(entry, ask)) is not None]
-            if missing:
-                return missing
-
-    def _look_up(self, entry: _Entry, ask: Ask) -> Ask | None:
+    def _look_up(self, entry: Entry, ask: Ask) -> Ask | None:
         """None if the journal answers; else the ask under a name that is unique in the run."""
         key = ask.content_hash(self._identity.weights) if self._journal is not None else ""
         reply = self._journal.find(key) if self._journal is not None else None
@@ -198,8 +155,7 @@ class Judging:
             entry.replies[ask.id] = reply
             self.asking.reused += 1
             return None
-        entry.owed.add(ask.id)
-        named = replace(ask, id=f"{entry.number}/{ask.id}")
+        named = entry.owe(ask)
         self._under_way[named.id] = _UnderWay(entry, ask.id, key)
         return named
 
@@ -211,11 +167,7 @@ class Judging:
 
     def _opened(self) -> Backend:
         backend = self._open_backend()
-        if backend.info.weights != self._identity.weights:
-            raise ModelError(
-                "the weights that were loaded are not those that the judge was named for",
-                "was the model file replaced meanwhile? run the command again",
-            )
+        check_weights(backend, self._identity)
         if self._journal is not None:
             self._journal.begin(self._identity, backend.info.engine)
         if self._deadline is not None:
@@ -237,29 +189,27 @@ class Judging:
             self._each_pass(len(self._under_way))
 
     def _take(self, under_way: _UnderWay, reply: Reply) -> list[Ask]:
-        if reply.error is None and not is_sound(reply):
-            reply = replace(reply, error=ReplyError("nan", "the model gave probabilities that are no numbers"))
+        reply = checked(reply)
         self.asking.prompt_tokens += reply.prompt_tokens
         self.asking.generated_tokens += reply.generated_tokens
         self.asking.failed += reply.error is not None
         if self._journal is not None:
             self._journal.append(under_way.key, reply)
         entry = under_way.entry
-        entry.replies[under_way.ask_id] = reply
-        entry.owed.discard(under_way.ask_id)
-        return [] if entry.owed else self._advance(entry)
+        entry.take(under_way.ask_id, reply)
+        return [] if entry.owed else entry.advance(self._task, self._look_up)
 
     def _finished(self) -> Iterator[Verdict]:
         while self._entries and self._entries[0].verdict is not None:
             entry = self._entries.popleft()
             self._bytes -= entry.item.size
-            place = entry.item.place
-            assert entry.verdict is not None
-            replies = entry.replies.values()
-            yield entry.verdict.model_copy(
-                update={
-                    "injection_guard": all(reply.injection_guard for reply in replies) if replies else None,
-                    "source": None if place is None else Source(file=place.file, line=place.line),
-                    "judge": self._identity.fingerprint,
-                }
-            )
+            yield entry.published(self._identity)
+
+
+def check_weights(backend: Backend, judge: JudgeIdentity) -> None:
+    """Raises ModelError where a backend answers with other weights than the judge was named for."""
+    if backend.info.weights != judge.weights:
+        raise ModelError(
+            "the weights that were loaded are not those that the judge was named for",
+            "was the model file replaced meanwhile? run the command again",
+        )

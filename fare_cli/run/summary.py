@@ -26,7 +26,8 @@ class Counts:
 
     `consistent` and `inconsistent` are of pairs asked in both orders. `scored` verdicts have a gold label that the
     judge can be right or wrong about; `correct` of them are right. `inconsistent_scored` counts those of them that are
-    wrong only because the two orders did not agree, so that accuracy can be given with and without them.
+    wrong only because the two orders did not agree, so that accuracy can be given with and without them. `stages` says
+    which stage of a cascade decided how often.
     """
 
     total: int = 0
@@ -49,6 +50,7 @@ class Counts:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     invalid_kinds: Counter[str] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)
 
     def add(self, verdict: Verdict) -> None:
         """Counts one verdict."""
@@ -72,6 +74,8 @@ class Counts:
         has_reference = (verdict.record or {}).get("reference") is not None
         self.with_reference += has_reference
         self.without_reference += not has_reference
+        if verdict.cascade is not None:
+            self.stages[verdict.cascade.decided_by] += 1
         self._add_gold(verdict)
 
     def _add_gold(self, verdict: Verdict) -> None:
@@ -103,6 +107,7 @@ class Counts:
         return {
             **values,
             "invalid_kinds": dict(sorted(self.invalid_kinds.items())),
+            "stages": dict(sorted(self.stages.items())),
             "consistency": self.consistency,
             "accuracy": self.accuracy,
             "accuracy_decided": self.accuracy_decided,

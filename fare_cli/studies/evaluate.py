@@ -13,7 +13,7 @@ from fare_cli.report.model import Column, Report, Table, Value
 from fare_cli.studies.evaluating.case import clusters_of, judged
 from fare_cli.studies.evaluating.categories import category_parts
 from fare_cli.studies.evaluating.certainty import certainty_parts
-from fare_cli.studies.evaluating.comparing import comparison_parts, join, join_warnings
+from fare_cli.studies.evaluating.comparing import comparison_parts
 from fare_cli.studies.evaluating.counting import cost_parts, record_parts
 from fare_cli.studies.evaluating.headline import measure
 from fare_cli.studies.evaluating.one_story import no_more_than_chance, one_story_parts, stories
@@ -24,6 +24,7 @@ from fare_cli.studies.evaluating.score import score_parts
 from fare_cli.studies.evaluating.step import step_parts
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
 from fare_cli.studies.evaluating.verify import verify_parts
+from fare_cli.studies.same_records import join, join_warnings
 from fare_cli.verdicts import Verdict
 
 _OF_TASK = {"pairwise": pairwise_parts, "step": step_parts, "verify": verify_parts, "score": score_parts}
@@ -167,11 +168,11 @@ def _compared(one: VerdictSet, other: VerdictSet, names: tuple[str, str]) -> tup
     if one.task != other.task or {case.judge for case in one.cases} == {case.judge for case in other.cases}:
         return [], []
     joined = join(one.cases, other.cases)
-    if not joined.pairs and not joined.changed:
+    if not joined.judged and not joined.changed:
         return [], []
     if one.judge != other.judge:
         names = one.judge, other.judge
-    parts = comparison_parts(one.protocol.headline, joined, names) if joined.pairs else []
+    parts = comparison_parts(one.protocol.headline, joined, names) if joined.judged else []
     return parts, [f"{' and '.join(names)} compared: {text}" for text in join_warnings(joined)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -151,7 +151,21 @@ class Scored(Protocol):
     def consistent(self) -> bool | None: ...
 
 
-def label_of(verdict: Verdict) -> str:
+class _HasScore(Protocol):
+    @property
+    def score(self) -> int: ...
+
+
+class Labelled(Protocol):
+    """What a label is taken from: a `Verdict`, or what a study keeps of one."""
+
+    @property
+    def verdict(self) -> str | None: ...
+    @property
+    def criteria(self) -> Mapping[str, _HasScore] | None: ...
+
+
+def label_of(verdict: Labelled) -> str:
     """What a verdict says, as one label: `undecided` where the orders differ, all scores where there are several."""
     if verdict.criteria is not None:
         return ", ".join(f"{name} {one.score}" for name, one in verdict.criteria.items())

@@ -38,13 +38,16 @@ class Ruling(NamedTuple):
         return {ExitCode.OK: "kept", ExitCode.GATE: "broken"}.get(self.outcome, "undecided")
 
 
-def read_limit(text: str, measures: Collection[str], example: str) -> Limit:
-    """A limit as the command line gives it: a share or a percentage. Raises UsageError that quotes `example`."""
+def read_limit(text: str, measures: Collection[str], example: str, *, or_none: Collection[str] = ()) -> Limit:
+    """A limit as the command line gives it: a share or a percentage, above 0 but for the measures in `or_none`.
+
+    Raises UsageError that quotes `example`.
+    """
     measure, equals, value = (part.strip() for part in text.partition("="))
     hint = f"for example --fail-on {example}"
     if measure not in measures or not equals:
         raise UsageError(f"--fail-on {text!r}: one of {', '.join(measures)} with a number is wanted", hint)
-    return Limit(measure, read_share(value, f"--fail-on {text!r}", hint))
+    return Limit(measure, read_share(value, f"--fail-on {text!r}", hint, or_none=measure in or_none))
 
 
 def read_share(text: str, option: str, hint: str, *, or_none: bool = False) -> float:

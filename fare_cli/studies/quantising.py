@@ -15,11 +15,12 @@ from fare_cli.errors import InvalidRecordsError, UsageError
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.quantize import bits_per_weight
 from fare_cli.judge import Judge
-from fare_cli.meta.agreement import Proportion, Shift, flips, proportion, records_needed, shift
-from fare_cli.meta.bootstrap import Estimate, kappa_estimate, paired_difference
+from fare_cli.meta.agreement import Proportion, proportion, records_needed
 from fare_cli.report.words import share_in_words
 from fare_cli.run.reader import InputPlan
-from fare_cli.studies.judging import SILENT, Judged, Talk, agreeing, at_chance, check_rereadable, judge_all, label_of
+from fare_cli.studies.evaluating.case import Case
+from fare_cli.studies.judging import SILENT, Judged, Talk, agreeing, at_chance, check_rereadable, judge_all
+from fare_cli.studies.same_records import Comparison, compare
 from fare_cli.verdicts import Verdict
 
 #: Of the verdicts, at most so many may flip for a type to be recommended, unless a limit was given.
@@ -45,22 +46,6 @@ class Standing:
     agreeing: Proportion | None
     records_per_minute: float | None
     prompt_tokens_per_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How a quantised model's verdicts differ from its source's, on the records that both could judge.
-
-    `shift` is that of the probability of what the source held most probable: below 0 the quantised model is less sure
-    of it. `lost` counts records that only the source could judge; they are no flips.
-    """
-
-    flips: Proportion
-    kappa: Estimate | None
-    shift: Shift | None
-    agreeing_change: Estimate | None
-    right_change: Estimate | None
-    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +120,7 @@ def check_quantised(
     for subject in quantised:
         with subject.judge:
             after = judge_all(subject.judge, records, limit=limit, again=again, talk=talk)
-        rows.append(Quantised(_standing(subject, after), compare(before.verdicts, after.verdicts)))
+        rows.append(Quantised(_standing(subject, after), compared(before.verdicts, after.verdicts)))
     chance = at_chance(before.verdicts)
     return QuantisingReport(
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -153,26 +138,9 @@ def check_quantised(
     )
 
 
-def compare(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
-    """How two judges' verdicts on the same records differ. Only records that both could judge are compared."""
-    pairs = [pair for pair in zip(before, after, strict=True) if all(one.status == "ok" for one in pair)]
-    labels = [[label_of(pair[side]) for pair in pairs] for side in (0, 1)]
-    sure = [_probabilities(one, other) for one, other in pairs]
-    known = [pair for pair in sure if pair is not None]
-    in_both = [pair for pair in pairs if pair[0].consistent is not None and pair[1].consistent is not None]
-    scored = [pair for pair in pairs if pair[0].correct is not None and pair[1].correct is not None]
-    return Comparison(
-        flips=flips(*labels),
-        kappa=kappa_estimate(*labels),
-        shift=shift([one for one, _ in known], [other for _, other in known]),
-        agreeing_change=paired_difference(
-            [bool(one.consistent) for one, _ in in_both], [bool(other.consistent) for _, other in in_both]
-        ),
-        right_change=paired_difference(
-            [bool(one.correct) for one, _ in scored], [bool(other.correct) for _, other in scored]
-        ),
-        lost=sum(one.status == "ok" != other.status for one, other in zip(before, after, strict=True)),
-    )
+def compared(before: Sequence[Verdict], after: Sequence[Verdict]) -> Comparison:
+    """How two judges' verdicts on the same records, in the same order, differ."""
+    return compare([(Case.of(one), Case.of(other)) for one, other in zip(before, after, strict=True)])
 
 
 def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> str:
@@ -211,10 +179,11 @@ def advise(rows: Sequence[Quantised], tolerated: float, chance: str | None) -> s
 def check_lost(report: QuantisingReport, max_invalid: float) -> None:
     """Raises InvalidRecordsError where a quantised model cannot judge more of the source's records than allowed."""
     for row in report.quantised:
-        lost, judged = row.comparison.lost, report.judged - report.source.invalid
-        if lost > max_invalid * judged:
+        lost = row.comparison.lost
+        if lost.cases > max_invalid * lost.of:
             raise InvalidRecordsError(
-                f"{row.standing.type}: {lost} of {judged} records that the source judged could not be judged any more",
+                f"{row.standing.type}: {lost.cases} of {lost.of} records that the source judged could not be judged "
+                "any more",
                 "such a model is broken: quantise with more bits",
             )
 
@@ -246,21 +215,6 @@ def _standing(subject: Subject, judged: Judged) -> Standing:
         records_per_minute=summary.records_per_minute if timed else None,
         prompt_tokens_per_s=summary.asking.prompt_tokens / max(summary.judged_s, 1e-9) if timed else None,
     )
-
-
-def _probabilities(before: Verdict, after: Verdict) -> tuple[float, float] | None:
-    """The probabilities that both give to what `before` holds most probable, averaged over criteria if there are."""
-    if before.criteria is not None and after.criteria is not None:
-        both = [(one.probabilities, after.criteria[name].probabilities) for name, one in before.criteria.items()]
-    else:
-        both = [(before.probabilities, after.probabilities)]
-    each = [(one, other) for one, other in both if one is not None and other is not None]
-    if not each:
-        return None
-    tops = [max(one, key=one.__getitem__) for one, _ in each]
-    first = sum(one[top] for (one, _), top in zip(each, tops, strict=True)) / len(each)
-    second = sum(other[top] for (_, other), top in zip(each, tops, strict=True)) / len(each)
-    return first, second
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ from fare_cli.asks import Ask
 from fare_cli.identity import JudgingOptions
 from fare_cli.prompting import TaskPrompt
 from fare_cli.records import Record, parse
-from fare_cli.tasks import TASKS
+from fare_cli.tasks import make_task
 
 _FIELDS: dict[str, dict[str, Any]] = {
     "pairwise": {"answer_a": "{answer_a}", "answer_b": "{answer_b}"},
@@ -27,5 +27,5 @@ def example_record(task: str, *, reference: bool = False, context: bool = False,
 
 def example_asks(prompt: TaskPrompt, options: JudgingOptions, record: Record) -> list[Ask]:
     """What is asked about a record before any reply is there."""
-    got = TASKS[prompt.task](prompt, options).step(record, {})
+    got = make_task(prompt, options).step(record, {})
     return got if isinstance(got, list) else []

@@ -2,6 +2,8 @@
 
 Named rule of all tasks: the votes of a branch are averaged, probability by probability; the label is the most probable.
 Where a vote comes without probabilities there are none, and the label is that of most votes.
+With `votes="auto"` a branch gets votes until their majority is settled (`tasks.settling`) and is that label, or there
+are `MOST_VOTES`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import Literal, NamedTuple
 
 from fare_cli.asks import Ask, Direct, Judgment, Message, Reasoning, Reply, Sampling, Script
 from fare_cli.errors import RecordError
-from fare_cli.identity import JudgingOptions
+from fare_cli.identity import MOST_VOTES, SETTLING_ERROR, JudgingOptions
 from fare_cli.prompting import Contract, TaskPrompt
 from fare_cli.records import Judgement, Record, Usage
+from fare_cli.tasks.settling import votes_owed
 
 MARKER = "Verdict:"
 _FLOOR = -100.0
@@ -73,7 +76,8 @@ def missing_asks(
     """The asks that have no reply yet, named `branch/vote`; `messages` makes those of a branch by its name."""
     asks = []
     for branch in branches:
-        votes = [vote for vote in range(options.votes) if f"{branch.name}/{vote}" not in replies]
+        wanted = _votes_wanted(branch, replies, options)
+        votes = [vote for vote in range(wanted) if f"{branch.name}/{vote}" not in replies]
         if votes:
             shared = messages(branch.name)
             asks += [_ask(branch, vote, shared, options) for vote in votes]
@@ -84,17 +88,51 @@ def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options
     """The reading of each branch. Raises RecordError with kind and message of the first reply that holds no answer."""
     readings = []
     for branch in branches:
-        answers = [replies[f"{branch.name}/{vote}"] for vote in range(options.votes)]
+        answers = [replies[f"{branch.name}/{vote}"] for vote in range(_votes_wanted(branch, replies, options))]
         votes = tuple(_read(reply, branch.labels) for reply in answers)
-        logs = [vote.log_probabilities for vote in votes if vote.log_probabilities is not None]
-        if len(logs) == len(votes):
-            together = _average(logs)
-            readings.append(Reading(branch, most_probable(together), together, votes))
-        else:
-            counts = Counter(dict.fromkeys(branch.labels.values(), 0))
-            counts.update(vote.label for vote in votes)
-            readings.append(Reading(branch, most_probable(counts), None, votes))
+        logs = _known(votes)
+        together = None if logs is None else _average(logs)
+        label = most_probable(together or Counter(vote.label for vote in votes))
+        readings.append(Reading(branch, label, together, votes))
     return readings
+
+
+def _votes_wanted(branch: Branch, replies: Mapping[str, Reply], options: JudgingOptions) -> int:
+    """How many votes a branch needs, as far as the replies tell by now.
+
+    So many more are asked at once as could settle the majority at the least: none of them can turn out needless.
+    """
+    if options.votes != "auto":
+        return options.votes
+    counts = dict.fromkeys(branch.labels.values(), 0)
+    said: list[Vote] = []
+    while more := _more_votes(counts, said):
+        wanted = len(said) + more
+        for vote in range(len(said), wanted):
+            reply = replies.get(f"{branch.name}/{vote}")
+            try:
+                one = None if reply is None else _read(reply, branch.labels)
+            except RecordError:
+                one = None  # `read_votes` says what is wrong with it
+            if one is None:
+                return wanted
+            said.append(one)
+            counts[one.label] += 1
+    return len(said)
+
+
+def _more_votes(counts: Mapping[str, int], said: Sequence[Vote]) -> int:
+    more = votes_owed(list(counts.values()), most=MOST_VOTES, error=SETTLING_ERROR)
+    logs = _known(said)
+    if more == 0 and len(said) < MOST_VOTES and logs and most_probable(_average(logs)) != most_probable(counts):
+        return 1
+    return more
+
+
+def _known(votes: Sequence[Vote]) -> list[dict[str, float]] | None:
+    """The log-probabilities of all votes; None where one has none."""
+    logs = [vote.log_probabilities for vote in votes if vote.log_probabilities is not None]
+    return logs if len(logs) == len(votes) else None
 
 
 def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: JudgingOptions) -> Ask:

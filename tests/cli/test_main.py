@@ -94,7 +94,7 @@ def test_another_os_error_is_a_bug() -> None:
     [
         (["judge", "pairwise", "--vote", "3"], "no such option: --vote"),
         (["judge", "pairwse"], "Did you mean 'pairwise'?"),
-        (["judge", "pairwise", "--votes", "many"], "--votes"),
+        (["judge", "pairwise", "--seed", "many"], "--seed"),
         (["judge", "pairwise", "--mode", "loud"], "--mode"),
         (["judge", "step", "--tie"], "no such option: --tie"),
         (["data", "schema"], "missing argument"),

@@ -9,9 +9,9 @@ import pytest
 from fare_cli.errors import ExitCode, InvalidRecordsError, UsageError
 from fare_cli.meta.agreement import Interval
 from fare_cli.meta.bootstrap import Estimate
+from fare_cli.studies.change_limits import parse_limit, ruling
 from fare_cli.studies.limits import Limit, Ruling, worst
 from fare_cli.studies.quantising import Quantised
-from fare_cli.studies.quantising_limits import parse_limit, rulings
 from tests.studies.test_quantising import row
 
 
@@ -37,9 +37,8 @@ def test_what_is_no_limit_is_an_error_that_shows_it(text: str) -> None:
     assert repr(text) in caught.value.message
 
 
-def one(found: list[Ruling]) -> Ruling:
-    assert len(found) == 1
-    return found[0]
+def ruled(found: Quantised, limit: Limit) -> Ruling:
+    return ruling(found.standing.type, found.comparison, limit)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +46,10 @@ def one(found: list[Ruling]) -> Ruling:
     [(0, 400, ExitCode.OK), (0, 60, ExitCode.UNDECIDED), (4, 100, ExitCode.UNDECIDED), (20, 100, ExitCode.GATE)],
 )
 def test_flips_are_judged_by_the_whole_interval(cases: int, of: int, outcome: ExitCode) -> None:
-    ruling = one(rulings([row("Q4_0", cases, of, 1)], [Limit("flips", 0.02)]))
+    ruling = ruled(row("Q4_0", cases, of, 1), Limit("flips", 0.02))
     assert ruling.outcome is outcome
     assert f"{cases} of {of}" in ruling.words
-    assert ("189 records without a flip" in ruling.words) == (cases == 0 and outcome is ExitCode.UNDECIDED)
+    assert ("189 records without one" in ruling.words) == (cases == 0 and outcome is ExitCode.UNDECIDED)
 
 
 def with_estimates(kappa: Estimate | None = None, right: Estimate | None = None) -> Quantised:
@@ -69,7 +68,7 @@ def with_estimates(kappa: Estimate | None = None, right: Estimate | None = None)
 )
 def test_kappa_must_be_above(interval: Interval | None, outcome: ExitCode) -> None:
     found = with_estimates(kappa=Estimate(0.8, interval))
-    assert one(rulings([found], [Limit("kappa", 0.8)])).outcome is outcome
+    assert ruled(found, Limit("kappa", 0.8)).outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -82,19 +81,20 @@ def test_kappa_must_be_above(interval: Interval | None, outcome: ExitCode) -> No
 )
 def test_accuracy_may_fall_by_no_more(interval: Interval, outcome: ExitCode) -> None:
     found = with_estimates(right=Estimate(-0.01, interval))
-    assert one(rulings([found], [Limit("accuracy", 0.01)])).outcome is outcome
+    assert ruled(found, Limit("accuracy", 0.01)).outcome is outcome
 
 
 def test_what_was_not_measured_keeps_no_limit() -> None:
     with pytest.raises(InvalidRecordsError, match="gold"):
-        rulings([with_estimates()], [Limit("accuracy", 0.01)])
+        ruled(with_estimates(), Limit("accuracy", 0.01))
     with pytest.raises(InvalidRecordsError, match="no record"):
-        rulings([row("Q4_0", 0, 0, 1)], [Limit("flips", 0.5)])
-    assert one(rulings([with_estimates()], [Limit("kappa", 0.8)])).outcome is ExitCode.UNDECIDED
+        ruled(row("Q4_0", 0, 0, 1), Limit("flips", 0.5))
+    assert ruled(with_estimates(), Limit("kappa", 0.8)).outcome is ExitCode.UNDECIDED
 
 
 def test_the_worst_outcome_decides() -> None:
-    found = rulings([row("Q8_0", 0, 400, 1), row("Q4_0", 0, 60, 1), row("Q2_K", 30, 60, 1)], [Limit("flips", 0.02)])
+    rows = [row("Q8_0", 0, 400, 1), row("Q4_0", 0, 60, 1), row("Q2_K", 30, 60, 1)]
+    found = [ruled(one, Limit("flips", 0.02)) for one in rows]
     assert worst(found) is ExitCode.GATE
     assert worst(found[:2]) is ExitCode.UNDECIDED
     assert worst(found[:1]) is ExitCode.OK

@@ -25,15 +25,15 @@ from fare_cli.run.reader import InputPlan, items_of
 from fare_cli.run.stream import Judging
 from fare_cli.studies.judging import Talk, at_chance
 from fare_cli.studies.quantising import (
-    Comparison,
     Quantised,
     Standing,
     Subject,
     advise,
     check_lost,
     check_quantised,
-    compare,
+    compared,
 )
+from fare_cli.studies.same_records import Comparison
 from fare_cli.tasks import TASKS
 from fare_cli.verdicts import Verdict
 from tests.engine.tiny_models import write_qwen3
@@ -95,7 +95,7 @@ def records(count: int, start: int = 0) -> list[dict[str, Any]]:
 def test_a_set_flip_rate_and_accuracy_are_recovered() -> None:
     good = SimulatedJudge(right_label, accuracy=0.9, seed=5)
     before, after = judged(good, records(1500)), judged(flipped(good, 0.1), records(1500))
-    found = compare(before, after)
+    found = compared(before, after)
     assert found.flips.share == pytest.approx(0.1, abs=0.02)
     assert found.flips.interval.low < 0.1 < found.flips.interval.high
     # With both labels equally frequent, kappa is 1 - 2 x the share of flips.
@@ -107,7 +107,7 @@ def test_a_set_flip_rate_and_accuracy_are_recovered() -> None:
     assert found.right_change.value == pytest.approx(right[1] - right[0])
     assert found.right_change.interval is not None
     assert found.right_change.interval.low < -0.1 * (2 * right[0] - 1) < found.right_change.interval.high
-    assert found.lost == 0
+    assert found.lost.cases == 0
 
 
 def test_the_interval_holds_the_set_rate_in_about_95_of_100_studies() -> None:
@@ -128,7 +128,7 @@ def test_a_set_shift_of_probabilities_is_recovered_without_a_flip() -> None:
     good = SimulatedJudge(right_label, seed=2)
     less_sure = moved(good, 0.4)
     before, after = judged(good, records(300)), judged(less_sure, records(300))
-    found = compare(before, after)
+    found = compared(before, after)
     assert found.flips.cases == 0
     expected = [
         1 / (1 + math.exp(0.4) * (1 - one.confidence) / one.confidence) - one.confidence
@@ -145,8 +145,8 @@ def test_a_set_shift_of_probabilities_is_recovered_without_a_flip() -> None:
 def test_a_judge_against_itself_has_changed_in_nothing() -> None:
     good = SimulatedJudge(right_label, accuracy=0.8, seed=9)
     before = judged(good, records(100), AGREE)
-    found = compare(before, before)
-    assert (found.flips.cases, found.lost) == (0, 0)
+    found = compared(before, before)
+    assert (found.flips.cases, found.lost.cases) == (0, 0)
     assert found.kappa is not None
     assert found.kappa.value == 1
     assert found.shift == (0, 0)
@@ -157,7 +157,7 @@ def test_a_judge_against_itself_has_changed_in_nothing() -> None:
 def test_a_bias_towards_a_position_shows_in_the_agreement_of_the_orders() -> None:
     before = judged(SimulatedJudge(right_label, seed=1), records(200), AGREE)
     after = judged(SimulatedJudge(right_label, seed=1, position_bias=1.5), records(200), AGREE)
-    found = compare(before, after)
+    found = compared(before, after)
     assert found.agreeing_change is not None
     share = sum(bool(one.consistent) for one in after) / 200
     assert found.agreeing_change.value == pytest.approx(share - 1)
@@ -173,9 +173,9 @@ def test_what_cannot_be_judged_any_more_is_lost_and_no_flip() -> None:
         return Reply(log_probabilities={}) if chance_of(ask, 1) < 0.3 else broken(ask)
 
     before, after = judged(good, records(100)), judged(breaks, records(100))
-    found = compare(before, after)
+    found = compared(before, after)
     invalid = sum(one.status == "invalid" for one in after)
-    assert 0 < found.lost == invalid < 100
+    assert 0 < found.lost.cases == invalid < found.lost.of == 100
     assert (found.flips.cases, found.flips.of) == (0, 100 - invalid)
 
 
@@ -224,7 +224,7 @@ def test_verdicts_that_go_with_gold_are_above_chance_also_where_one_label_is_the
 
 def row(type: str, cases: int, of: int, size: int, speed: float | None = None) -> Quantised:
     standing = Standing(type, type, type, size, "0", 4.0, 0, None, None, speed, speed)
-    return Quantised(standing, Comparison(proportion(cases, of), None, None, None, None, 0))
+    return Quantised(standing, Comparison(proportion(cases, of), None, None, None, None, None, proportion(0, of), 0))
 
 
 def test_the_smallest_type_that_was_shown_to_flip_little_is_recommended() -> None:
@@ -316,7 +316,7 @@ def test_a_model_that_loses_records_is_no_success(model: Path, tmp_path: Path, h
     plan = InputPlan("pairwise", (str(write_pairs(tmp_path / "pairs.jsonl", 4)),))
     report = check_quantised(subject(model), [subject(model, "Q8_0")], plan)
     check_lost(report, 0.0)
-    broken = replace(report.quantised[0], comparison=replace(report.quantised[0].comparison, lost=1))
+    broken = replace(report.quantised[0], comparison=replace(report.quantised[0].comparison, lost=proportion(1, 4)))
     with pytest.raises(InvalidRecordsError, match="Q8_0: 1 of 4 records"):
         check_lost(replace(report, quantised=(broken,)), 0.01)
 

@@ -22,7 +22,7 @@ from fare_cli.backends.http.pacing import Closed
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 
 _POLL_S = 0.1
-"""`interrupt` may only set a flag, so `collect` looks at it this often."""
+"""`interrupt` and `nudge` only set flags, so `collect` looks at them this often."""
 
 _PARTING_S = 0.5
 """How long threads are waited for that may hang in a request."""
@@ -70,7 +70,7 @@ class HttpBackend:
         self._under_way: set[str] = set()
         self._threads: list[threading.Thread] = []
         self._most_threads = options.concurrency
-        self._interrupted = False
+        self._interrupted = self._nudged = False
         try:
             served = self._served(options.model)
             if vocabulary is not None:
@@ -122,8 +122,8 @@ class HttpBackend:
             thread.start()
 
     def collect(self) -> list[Answer]:
-        """Waits until at least one ask is answered; [] if none is under way. Raises EnvironmentFault where the server
-        is gone for good, KeyboardInterrupt soon after `interrupt`."""
+        """Waits until at least one ask is answered; [] if none is under way, or after a `nudge`. Raises
+        EnvironmentFault where the server is gone for good, KeyboardInterrupt soon after `interrupt`."""
         with self._ctrl_c_interrupts():
             while True:
                 if self._interrupted:
@@ -132,8 +132,12 @@ class HttpBackend:
                 if not self._under_way:
                     return []
                 found = self._arrived()
-                if found:
+                if found or self._nudged:
+                    self._nudged = False
                     return found
+
+    def nudge(self) -> None:
+        self._nudged = True
 
     def cancel(self, ask_ids: Sequence[str]) -> None:
         self._under_way.difference_update(ask_ids)

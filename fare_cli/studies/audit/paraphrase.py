@@ -9,7 +9,7 @@ from typing import Any
 from fare_cli.errors import RecordError
 from fare_cli.records import Record, parse
 from fare_cli.studies.audit.perturbation import ALL_TASKS, Perturbation, Spot
-from fare_cli.tasks import TASKS, Task
+from fare_cli.tasks import Task, make_task
 
 MOST_PARAPHRASES = 3
 
@@ -78,7 +78,7 @@ def with_another_seed(task: Task, copy: int) -> Task | None:
     options = task.options
     if not options.generates or options.temperature == 0:
         return None
-    return TASKS[task.name](task.prompt, replace(options, seed=options.seed + 1 + copy))
+    return make_task(task.prompt, replace(options, seed=options.seed + 1 + copy))
 
 
 PARAPHRASE = (

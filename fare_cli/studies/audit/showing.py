@@ -9,7 +9,7 @@ from fare_cli.prompting import load_task_prompt
 from fare_cli.records import PairwiseRecord, Record
 from fare_cli.studies.audit.perturbation import Perturbation, Side
 from fare_cli.studies.audit.planting import Planting
-from fare_cli.tasks import TASKS, Task
+from fare_cli.tasks import Task, make_task
 
 
 def before_and_after(one: Perturbation | Planting, record: Record, copy: int = 0) -> tuple[Any, Any] | None:
@@ -28,7 +28,7 @@ def before_and_after(one: Perturbation | Planting, record: Record, copy: int = 0
         return None
     # Only what is sampled can be asked again with another seed.
     sampled = JudgingOptions(mode="direct") if one.kind == "language" else JudgingOptions(temperature=0.7)
-    task = TASKS[record.task](load_task_prompt(record.task), sampled)
+    task = make_task(load_task_prompt(record.task), sampled)
     asked = one.asks(task, copy)
     return None if asked is None else (_asked(task, record), _asked(asked, record))
 

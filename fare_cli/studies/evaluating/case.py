@@ -26,6 +26,13 @@ class OrderSaid(NamedTuple):
     log_odds: float | None
 
 
+class CriterionSaid(NamedTuple):
+    """The score for one of several criteria, and the probability of every score."""
+
+    score: int
+    probabilities: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A verdict and what is known of its record, without the texts.
@@ -33,7 +40,8 @@ class Case:
     `invalid` is the kind of error of one that is, `error` the same for people with the place of the record.
     `cluster` is that of the record; None where the verdict came without its record, as are `content` (the hash of all
     that the judge was shown), `category` and `annotations`. `answers` are hashes of question and
-    answer: two of a pair, one for verify and score. `scale` is that of a score. `source` is where the record was read.
+    answer: two of a pair, one for verify and score. `scale` is that of a score, `criteria` are those of
+    one that has several. `source` is where the record was read.
     Probabilities are rounded as in a verdict file, so that a run and its kept verdicts are one.
     """
 
@@ -61,11 +69,17 @@ class Case:
     annotations: Mapping[str, str | float] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
     source: Source | None = None
+    criteria: Mapping[str, CriterionSaid] | None = None
 
     @property
     def is_undecided(self) -> bool:
         """Whether the judge gave no verdict, though there is one verdict to give."""
         return self.invalid is None and self.verdict is None and self.rule != "mean_of_criteria"
+
+    @property
+    def place(self) -> str:
+        """`pairs.jsonl:12`, where the record was read; nothing where that is not known."""
+        return "" if self.source is None else f"{self.source.file}:{self.source.line}"
 
     @property
     def said(self) -> str | float | None:
@@ -111,6 +125,7 @@ class Case:
             forced=any(judgment.forced for judgment in verdict.judgments),
             truncated=any(judgment.truncated for judgment in verdict.judgments),
             source=verdict.source,
+            criteria=_criteria(verdict),
             **_of_record(verdict.task, verdict.record),
         )
 
@@ -178,6 +193,15 @@ def _share(value: float, name: str) -> float:
 
 def _shares(values: Mapping[str, float], name: str) -> dict[str, float]:
     return {label: _share(value, f"{name}.{label}") for label, value in values.items()}
+
+
+def _criteria(verdict: Verdict) -> dict[str, CriterionSaid] | None:
+    if verdict.criteria is None:
+        return None
+    return {
+        name: CriterionSaid(one.score, _shares(one.probabilities or {}, f"criteria.{name}.probabilities"))
+        for name, one in verdict.criteria.items()
+    }
 
 
 def _expected(verdict: Verdict, scale: tuple[int, int] | None) -> float | None:

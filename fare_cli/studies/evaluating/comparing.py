@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from fare_cli.meta import score
-from fare_cli.meta.bootstrap import Estimate, Statistic, kappa_estimate, paired_difference
-from fare_cli.meta.clusters import clustered_proportion
+from fare_cli.meta.bootstrap import Estimate, Statistic, paired_difference
 from fare_cli.meta.paired import compare_right, difference
 from fare_cli.report.model import Value
 from fare_cli.studies.evaluating.case import Case, clusters_of
 from fare_cli.studies.evaluating.headline import ACCURACY, PEARSON, Headline, measure
 from fare_cli.studies.evaluating.parts import Part, measures_table
-
-_NAMED = 3
-
-
-class Joined(NamedTuple):
-    """The records that both judges have judged, by id and content. `changed` are ids under which they were shown
-    different things; `lost` counts records that only one of them could judge."""
-
-    pairs: list[tuple[Case, Case]]
-    changed: list[str]
-    only_before: int
-    only_after: int
-    lost: int
-
-
-def join(before: Sequence[Case], after: Sequence[Case]) -> Joined:
-    """Cases of the same records. Where verdicts came without their records the ids alone must do."""
-    ours, theirs = _by_id(before), _by_id(after)
-    shared = [(case, theirs[id]) for id, case in ours.items() if id in theirs]
-    changed = [
-        one.id for one, other in shared if None not in (one.content, other.content) and one.content != other.content
-    ]
-    same = [pair for pair in shared if pair[0].id not in set(changed)]
-    pairs = [pair for pair in same if pair[0].invalid is None and pair[1].invalid is None]
-    lost = sum((one.invalid is None) != (other.invalid is None) for one, other in same)
-    return Joined(pairs, changed, len(ours) - len(shared), len(theirs) - len(shared), lost)
-
-
-def _by_id(cases: Sequence[Case]) -> dict[str, Case]:
-    found: dict[str, Case] = {}
-    for case in cases:
-        # A record whose id was taken is invalid, under the id of the first.
-        found.setdefault(case.id, case)
-    found.pop("", None)
-    return found
+from fare_cli.studies.same_records import Joined, compare
 
 
 def headline_difference(headline: Headline, joined: Joined) -> Estimate | None:
     """By how much the second judge's headline figure is above the first one's, on the records that both could judge;
     None where it is not defined."""
-    before, after = _sides(headline, joined.pairs)
+    before, after = _sides(headline, joined.judged)
     if not before:
         return None
     clusters, is_right = clusters_of(before), headline.is_right
@@ -70,10 +34,10 @@ def _sides(headline: Headline, pairs: Sequence[tuple[Case, Case]]) -> tuple[list
 
 def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str]) -> list[Part]:
     """The headline figure of both judges on their common records, its difference, and the test."""
-    sides = _sides(headline, joined.pairs)
+    sides = _sides(headline, joined.judged)
     rows: list[tuple[str, Value]] = [
-        ("records", len(joined.pairs)),
-        *_differing(joined.pairs),
+        ("records", len(joined.judged)),
+        *_differing(joined.judged),
         (f"{headline.name}, {names[0]}", measure(headline, sides[0])),
         (f"{headline.name}, {names[1]}", measure(headline, sides[1])),
     ]
@@ -81,7 +45,7 @@ def comparison_parts(headline: Headline, joined: Joined, names: tuple[str, str])
         rows.append((f"{headline.name}, difference", headline_difference(headline, joined)))
         if headline is PEARSON:
             rows.append(("mean absolute error, difference", _of_errors(*sides)))
-    rows += _right(headline if headline.is_right is not None else ACCURACY, joined.pairs, names)
+    rows += _right(headline if headline.is_right is not None else ACCURACY, joined.judged, names)
     return [
         measures_table(
             "compared",
@@ -97,19 +61,6 @@ def _how(headline: Headline, second: str) -> str:
         f"A difference above 0: {second} has more. {headline.name}: {headline.rule}. The test is McNemar's exact one, "
         "two-sided; it takes records as independent, so where they are clustered go by the interval of the difference."
     )
-
-
-def join_warnings(joined: Joined) -> list[str]:
-    """What two judges' records do not have in common."""
-    said = []
-    if joined.changed:
-        named = ", ".join(joined.changed[:_NAMED]) + (", ..." if len(joined.changed) > _NAMED else "")
-        said.append(f"{len(joined.changed)} ids name different records and are not compared: {named}")
-    if joined.only_before or joined.only_after:
-        said.append(f"{joined.only_before} records are only in the first, {joined.only_after} only in the second")
-    if joined.lost:
-        said.append(f"{joined.lost} records could be judged by only one of them and are not compared")
-    return said
 
 
 def _right(headline: Headline, pairs: Sequence[tuple[Case, Case]], names: tuple[str, str]) -> list[tuple[str, Value]]:
@@ -138,10 +89,5 @@ def _of_errors(before: Sequence[Case], after: Sequence[Case]) -> Value:
 def _differing(pairs: Sequence[tuple[Case, Case]]) -> list[tuple[str, Value]]:
     """How far the verdicts are the same, where one verdict a record was asked for."""
     single = [pair for pair in pairs if pair[0].rule != "mean_of_criteria"]
-    before, after = ([pair[side].verdict or "undecided" for pair in single] for side in (0, 1))
-    clusters = clusters_of([one for one, _ in single])
-    differ = [one != other for one, other in zip(before, after, strict=True)]
-    return [
-        ("verdicts that differ", clustered_proportion(differ, clusters)),
-        ("kappa of the verdicts", kappa_estimate(before, after, clusters)),
-    ]
+    found = compare(single)
+    return [("verdicts that differ", found.flips), ("kappa of the verdicts", found.kappa)]

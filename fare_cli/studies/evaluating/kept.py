@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def read_kept(path: Path, see: Callable[[Verdict, Case], None] | None = None) ->
         identity={} if manifest is None else manifest.judge,
         facts={**_facts(manifest), "verdicts": f"{path} {digests[0].sha256}"},
         timing=None if manifest is None else _timing(manifest),
-        warnings=tuple(_warnings(cases, manifest, digests[0])),
+        warnings=tuple(kept_warnings({case.judge for case in cases}, manifest, digests[0])),
     )
 
 
@@ -74,9 +74,10 @@ def _timing(manifest: Manifest) -> Timing:
     return Timing(manifest.timing.judged_s, int(manifest.asking.get("asked", 0)) + reused, reused)
 
 
-def _warnings(cases: list[Case], manifest: Manifest | None, digest: InputDigest) -> list[str]:
+def kept_warnings(fingerprints: Set[str], manifest: Manifest | None, digest: InputDigest) -> list[str]:
+    """What has to be known of a file of verdicts, by the judges in it, the manifest beside it, and its own digest."""
     said = []
-    judges = {case.judge for case in cases if case.judge}
+    judges = fingerprints - {""}
     if len(judges) > 1:
         said.append(f"the verdicts are of {len(judges)} judges (by their fingerprints), measured as if they were one")
     if manifest is None:

@@ -1,0 +1,1 @@
+"""Verdicts as rewards, in the shapes in which trainers ask for them."""
