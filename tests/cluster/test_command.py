@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.http.fake_server import fake_server
 from tests.cli.conftest import PROGRAM, Fare, environment
 from tests.cluster.making import write_lines
 
@@ -82,6 +83,17 @@ def test_a_signal_ends_it_and_it_can_be_taken_up(settings: dict[str, str], addre
     assert run.returncode == 143, said
     assert "interrupted: what was answered is in the journals" in said
     assert not (tmp_path / "out" / "slow.verdicts.jsonl").exists()
+
+
+def test_workers_may_ask_a_server(fare: Fare, address: str, tmp_path: Path) -> None:
+    write_lines(tmp_path / "in" / "one.jsonl", pairs(0, 5))
+    write_lines(tmp_path / "in" / "two.jsonl", pairs(5, 10))
+    with fake_server() as server:
+        asks = ["--backend", "http", "--url", server.url, "--mode", "direct"]
+        done = fare("judge", "pairwise", "in", "--cluster", "ray", *asks, env={"RAY_ADDRESS": address})
+    assert done.returncode == 0, done.stderr
+    assert "records: 10, 10 ok, 0 invalid" in done.stderr
+    assert ids_in(tmp_path / "in" / "two.verdicts.jsonl") == [f"p{number}" for number in range(5, 10)]
 
 
 @pytest.mark.parametrize(
