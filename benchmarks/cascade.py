@@ -47,6 +47,7 @@ def compare(open_judge: OpenJudge, records: Path, folder: Path, max_tokens: int,
     learnt = learn_thresholds([_half(one, 0) for one in kept], tolerance=tolerance)
     learnt.thresholds.write(folder / "thresholds.json")
     others = [_half(one, 1) for one in kept]
+    _share_replies([folder / name for name in stages], folder / "auto")
     cascade = _half(_judged(open_judge(auto, learnt.thresholds), records, folder / "auto"), 1)
     facts = {
         "records learnt on": learnt.thresholds.records,
@@ -66,6 +67,16 @@ def _judged(judge: Judge | BackendJudge, records: Path, folder: Path) -> Verdict
         judge.close()
     print(f"{folder.name}: {_run_in_words(found)}", file=sys.stderr)
     return found
+
+
+def _share_replies(stages: Sequence[Path], cascade: Path) -> None:
+    """Gives the cascade's journal the replies of its stages, which are asked the very same."""
+    cascade.mkdir(parents=True, exist_ok=True)
+    for journal in (path for folder in stages for path in folder.glob("*.journal.jsonl")):
+        shared = cascade / journal.name
+        if not shared.exists():
+            parts = [(folder / journal.name).read_bytes() for folder in stages]
+            shared.write_bytes(b"".join(parts))
 
 
 def _half(found: VerdictSet, which: int) -> VerdictSet:

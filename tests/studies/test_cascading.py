@@ -229,6 +229,9 @@ def test_no_worse_by_hand() -> None:
     # Records of a question that go together show no more than one of them.
     clusters = [number // 20 for number in range(400)]
     assert not is_no_worse(half, half, 0.02, clusters, confidence=0.95)
+    right, one_question_lost = [True] * 400, [number >= 20 for number in range(400)]
+    assert is_no_worse(right, one_question_lost, 0.1, confidence=0.95)
+    assert not is_no_worse(right, one_question_lost, 0.1, clusters, confidence=0.95)
 
 
 def test_no_worse_errs_as_rarely_as_it_says() -> None:
