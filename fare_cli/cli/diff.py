@@ -198,24 +198,31 @@ def _settings(recorded: Recorded, judging: JudgeOptions) -> Settings:
         )
     named = {**known, **flags}
     if "model" not in flags and recorded.judge.identity:
-        named["model"] = _model_of(recorded)
-    return load_settings(named, isolated=judging.isolated)
+        named = {**_weights_of(recorded), **named}
+    settings = load_settings(named, isolated=judging.isolated)
+    # What the file was judged without is not taken from a variable or a project file either.
+    return settings.model_copy(update={name: None for name, value in named.items() if value is None})
 
 
-def _model_of(recorded: Recorded) -> str:
-    """The model that the manifest names: by its weights where a file with them was used here, else by its name."""
-    from fare_cli.gguf.store import installed_models, known_file
+def _weights_of(recorded: Recorded) -> dict[str, str | None]:
+    """Model and adapter that the manifest names: those whose checksums are right, else what goes by the name."""
+    from fare_cli.gguf.store import installed_models, known_file, resolve_model
 
     name, weights = str(recorded.judge.identity.get("model")), str(recorded.judge.weights)
-    if name in installed_models():
-        return name
-    found = known_file(weights.partition("+")[0].removeprefix("sha256:"))
-    if found is None:
+    base, _, adapter = weights.removeprefix("sha256:").partition("+lora:sha256:")
+    installed = resolve_model(name) if name in installed_models() else None
+    found = known_file(base)
+    if installed is None and found is None:
         raise ModelError(
             f"{recorded.path} was judged by {name} ({weights}), which is not on this machine",
             "name a model that is: --model NAME or FILE",
         )
-    return str(found)
+    is_right = installed is not None and installed.sha256 == base
+    model = name if is_right or found is None else str(found)
+    if not adapter or (model == name and installed is not None and installed.adapter is not None):
+        return {"model": model, "lora": None}
+    lora = known_file(adapter)
+    return {"model": model, "lora": None if lora is None else str(lora)}
 
 
 def _say_what_differs(recorded: Recorded, judge: Any, console: Any) -> None:

@@ -1,24 +1,25 @@
 """The pytest plugin: a fixture `fare_judge` whose cases are judged together, in one run at the end of the session.
 
-pytest loads this module at every start wherever fare is installed, so it imports what it needs for that and no more:
-records, settings and the engine come when a test asks for the fixture.
+pytest loads this module at every start wherever fare is installed, so it is all that is loaded until a test asks for
+the fixture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.runner import runtestprotocol
 
-from fare_cli.pytest_plugin.cases import FareJudge
-from fare_cli.pytest_plugin.waiting import NodeLost, WaitingTests, asks_for_judge, held_after
+if TYPE_CHECKING:
+    from fare_cli.pytest_plugin.cases import FareJudge
+    from fare_cli.pytest_plugin.waiting import WaitingTests
 
-__all__ = ["FareJudge"]
+_WAITING = pytest.StashKey["WaitingTests"]()
+_CASES = pytest.StashKey["FareJudge"]()
 
-_WAITING = pytest.StashKey[WaitingTests]()
-_CASES = pytest.StashKey[FareJudge]()
+#: Where a worker of pytest-xdist puts the tests that wait, for the controller.
+HANDED_OVER = "fare_waiting"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,8 +40,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_WAITING] = WaitingTests(config)
+def _waiting(config: pytest.Config) -> WaitingTests:
+    """The tests that wait, made by the first that asks for a judge."""
+    from fare_cli.pytest_plugin.waiting import WaitingTests
+
+    return config.stash.setdefault(_WAITING, WaitingTests(config))
+
+
+def _asks_for_judge(item: pytest.Item) -> bool:
+    """Whether a test, or a fixture of it, has `fare_judge` among its arguments."""
+    return "fare_judge" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture
@@ -55,21 +64,26 @@ def fare_judge(request: pytest.FixtureRequest) -> FareJudge:
         pytest.fail(
             "fare_judge must be an argument of the test or of its fixtures, so that pytest knows", pytrace=False
         )
-    request.config.stash[_WAITING].check_judge()
+    _waiting(request.config).check_judge()
     return cases
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Runs a test that has cases, and holds its reports back until they are judged."""
-    if not asks_for_judge(item):
+    if not _asks_for_judge(item):
         return None
+    from _pytest.runner import runtestprotocol
+
+    from fare_cli.pytest_plugin.cases import FareJudge
+    from fare_cli.pytest_plugin.waiting import held_after
+
     item.stash[_CASES] = cases = FareJudge(item.nodeid, item.config.rootpath)
     # pytest has no public name for "run all phases and report none yet"; pytest-rerunfailures uses this one, too.
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     held = held_after(item, reports, cases)
     if cases.gathered and cases.call is not None:
-        item.config.stash[_WAITING].add(held)
+        _waiting(item.config).add(held)
     else:
         held.tell()
     return True
@@ -89,26 +103,35 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Judges what all tests have gathered, when they have run to their end; not where the session was stopped."""
-    waiting = session.config.stash[_WAITING]
     result = yield
-    try:
+    waiting = session.config.stash.get(_WAITING, None)
+    if waiting is not None and not _is_worker(session.config):
         waiting.judge()
-    except NodeLost as lost:
-        session.shouldfail = str(lost)
-        raise session.Failed(session.shouldfail) from None
+        if (lost := waiting.lost) is not None:
+            session.shouldfail = lost
+            raise session.Failed(lost)
     return result
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this is a worker of pytest-xdist, whose controller judges."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker: hands over what waits; something in any case where a test could."""
+    if _is_worker(session.config) and any(map(_asks_for_judge, getattr(session, "items", ()))):
+        _waiting(session.config).hand_over()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """In the controller of pytest-xdist: takes over what a worker holds."""
-    node.config.stash[_WAITING].take_over(node, error)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    session.config.stash[_WAITING].hand_over(session)
+    """In the controller: takes over what a worker hands over, or notes that it went down."""
+    if error or HANDED_OVER in getattr(node, "workeroutput", {}):
+        _waiting(node.config).take_over(node)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash[_WAITING].summary():
+    waiting = config.stash.get(_WAITING, None)
+    for line in () if waiting is None else waiting.summary():
         terminalreporter.write_line(line)

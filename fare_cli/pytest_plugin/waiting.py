@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from fare_cli.errors import FareError
+from fare_cli.pytest_plugin import HANDED_OVER
 from fare_cli.pytest_plugin.cases import Case, FareJudge
 
 if TYPE_CHECKING:
     from fare_cli.pytest_plugin.judging import SessionJudge
-
-_HANDED_OVER = "fare_waiting"
-
-
-class NodeLost(Exception):
-    """A worker of pytest-xdist went down with tests that nobody knows the outcome of."""
 
 
 class _Crash(NamedTuple):
@@ -74,11 +69,6 @@ class HeldTest:
         self.hook.pytest_runtest_logfinish(nodeid=self.nodeid, location=self.location)
 
 
-def asks_for_judge(item: pytest.Item) -> bool:
-    """Whether a test, or a fixture of it, has `fare_judge` among its arguments."""
-    return "fare_judge" in getattr(item, "fixturenames", ())
-
-
 def held_after(item: pytest.Item, reports: list[pytest.TestReport], cases: FareJudge) -> HeldTest:
     """The test of `item` after its run."""
     refused = None
@@ -103,13 +93,9 @@ class WaitingTests:
     tests: list[HeldTest] = field(default_factory=list)
     _judge: SessionJudge | FareError | None = None
     _is_used: bool = False
-    _lost: list[str] = field(default_factory=list)
+    _crashed: list[str] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
     _seconds: float = 0.0
-
-    @property
-    def _is_worker(self) -> bool:
-        return hasattr(self.config, "workerinput")
 
     def add(self, test: HeldTest) -> None:
         self.tests.append(test)
@@ -130,19 +116,17 @@ class WaitingTests:
                 self._judge = error
         return self._judge
 
+    @property
+    def lost(self) -> str | None:
+        """Why there are tests that nobody knows the outcome of; None where there are none."""
+        if not (self._crashed and self._is_used):
+            return None
+        return f"{', '.join(self._crashed)} crashed: tests that waited there for the judge are lost"
+
     def judge(self) -> None:
-        """Judges the cases of all tests that wait, and tells how these ended. A worker leaves that to the controller.
-
-        Raises NodeLost where a worker took tests with it, after the others were told.
-        """
-        if self._is_worker:
+        """Judges the cases of all tests that wait, and tells how these ended."""
+        if not self.tests:
             return
-        if self.tests:
-            self._judge_all()
-        if self._lost and self._is_used:
-            raise NodeLost(f"{', '.join(self._lost)} crashed: tests that waited there for the judge are lost")
-
-    def _judge_all(self) -> None:
         judge = self._session_judge()
         begun = time.monotonic()
         try:
@@ -170,32 +154,29 @@ class WaitingTests:
             test.refuse(f"not judged: {_words_of(error)}", f"not judged: {error.message}")
             test.tell()
 
-    def hand_over(self, session: pytest.Session) -> None:
-        """In a worker: puts what waits where the controller finds it; something in any case where a test could wait."""
-        if self._is_worker and any(map(asks_for_judge, getattr(session, "items", ()))):
-            to_data = self.config.hook.pytest_report_to_serializable
-            self.config.workeroutput[_HANDED_OVER] = json.dumps(  # type: ignore[attr-defined]
-                [
-                    {
-                        "nodeid": test.nodeid,
-                        "location": test.location,
-                        "reports": [to_data(config=self.config, report=report) for report in test.reports],
-                        "refused": to_data(config=self.config, report=test.refused),
-                        "cases": [asdict(case) for case in test.cases],
-                    }
-                    for test in self.tests
-                ]
-            )
+    def hand_over(self) -> None:
+        """In a worker of pytest-xdist: puts what waits where the controller finds it."""
+        to_data = self.config.hook.pytest_report_to_serializable
+        self.config.workeroutput[HANDED_OVER] = json.dumps(  # type: ignore[attr-defined]
+            [
+                {
+                    "nodeid": test.nodeid,
+                    "location": test.location,
+                    "reports": [to_data(config=self.config, report=report) for report in test.reports],
+                    "refused": to_data(config=self.config, report=test.refused),
+                    "cases": [asdict(case) for case in test.cases],
+                }
+                for test in self.tests
+            ]
+        )
 
-    def take_over(self, node: Any, error: object) -> None:
-        """In the controller: takes what a worker handed over, which is nothing where it crashed."""
-        output = getattr(node, "workeroutput", None)
-        if output is None:
-            if error:
-                self._lost.append(node.gateway.id)
+    def take_over(self, node: Any) -> None:
+        """In the controller: takes what a worker that has ended handed over; one that crashed handed over nothing."""
+        if not hasattr(node, "workeroutput"):
+            self._crashed.append(node.gateway.id)
             return
-        self._is_used |= _HANDED_OVER in output
-        for told in json.loads(output.get(_HANDED_OVER, "[]")):
+        self._is_used = True
+        for told in json.loads(node.workeroutput[HANDED_OVER]):
             reports = [self._report(data, node) for data in told["reports"]]
             cases = [Case(**{**case, "labels": tuple(case["labels"])}) for case in told["cases"]]
             refused = self._report(told["refused"], node)
@@ -215,7 +196,7 @@ class WaitingTests:
             kept = "" if judge.folder is None else f"; verdicts in {judge.folder}"
             cases = self._counts.total()
             yield f"fare: {cases} cases judged by {judge.opened.name} in {self._seconds:.1f} s: {told}{kept}"
-        if self.tests and not self._is_worker:
+        if self.tests:
             yield f"fare: {len(self.tests)} tests have run and were not judged, as the session was stopped"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -94,18 +94,30 @@ def members_of(identities: Sequence[tuple[str, JudgeIdentity]], output: Path) ->
         raise UsageError("--panel needs two models or more", "for example --panel one.gguf,other.gguf")
     by_weights: dict[str, str] = {}
     members: list[PanelMember] = []
-    names: Counter[str] = Counter()
     for model, identity in identities:
-        if (twin := by_weights.setdefault(identity.weights, model)) is not model:
+        if (twin := by_weights.get(identity.weights)) is not None:
             raise UsageError(
                 f"--panel: {twin} and {model} have the same weights",
                 "two votes of one judge are no second opinion; --votes samples one judge several times",
             )
-        names[model] += 1
-        name = model if names[model] == 1 else f"{model}-{names[model]}"
+        by_weights[identity.weights] = model
+        name = _free_name(model, {_in_file(member.name) for member in members})
         stem = output.name.removesuffix(".jsonl")
-        members.append(PanelMember(name, identity, output.with_name(f"{stem}.{name.replace('/', '-')}.jsonl")))
+        members.append(PanelMember(name, identity, output.with_name(f"{stem}.{_in_file(name)}.jsonl")))
     return members
+
+
+def _free_name(model: str, taken: Collection[str]) -> str:
+    """The model's name, with a number where its file would be that of another member."""
+    name, number = model, 1
+    while _in_file(name) in taken:
+        number += 1
+        name = f"{model}-{number}"
+    return name
+
+
+def _in_file(name: str) -> str:
+    return name.replace("/", "-")
 
 
 def panel_identity(members: Sequence[PanelMember], rule: PanelRule) -> PanelIdentity:

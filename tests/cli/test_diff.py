@@ -16,6 +16,7 @@ from fare_cli.gguf.quantize import quantize
 from fare_cli.gguf.store import file_sha256
 from fare_cli.run.manifest import manifest_path, read_manifest
 from tests.cli.conftest import ROOT, Fare
+from tests.engine.tiny_models import write_lora, write_qwen3
 from tests.gate.making import judged_file
 from tests.simulating import answers, judge, pairs
 
@@ -256,6 +257,25 @@ def test_a_model_that_is_not_here_is_named(diff: Diff, tiny: Path, tmp_path: Pat
     manifest_path(moved).write_text(json.dumps(manifest))
     done = diff("--replay", moved)
     assert (done.returncode, "elsewhere" in done.stderr, "--model" in done.stderr) == (5, True, True)
+
+
+def test_model_and_adapter_are_found_by_their_checksums(
+    diff: Diff, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARE_HOME", str(tmp_path / "home"))
+    models = tmp_path / "home" / "models"
+    models.mkdir(parents=True)
+    # Another model goes by the name of the one that judges.
+    write_qwen3(models / "tiny.gguf", seed=1)
+    adapter = write_lora(tmp_path / "adapter.gguf")
+    plain = judge_file(tiny_model, tmp_path / "plain.jsonl")
+    adapted = judge_file(tiny_model, tmp_path / "adapted.jsonl", "--lora", str(adapter))
+    assert parts(diff("--replay", adapted, "--json"))["weights"] == "yes"
+    # It was judged without an adapter, whatever the variable says.
+    monkeypatch.setenv("FARE_LORA", str(adapter))
+    assert parts(diff("--replay", plain, "--json"))["weights"] == "yes"
+    assert parts(diff("--replay", plain, "--json", "--lora", adapter))["weights"] == "no"
+    assert parts(diff("--replay", plain, "--json", "--model", "tiny"))["weights"] == "no"
 
 
 def test_new_verdicts_can_be_kept_and_compared(diff: Diff, tiny: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ import pytest
 
 import fare_cli as fare
 from fare_cli.cli.judge import open_judge
-from fare_cli.pytest_plugin import FareJudge
-from fare_cli.pytest_plugin.cases import Case
+from fare_cli.pytest_plugin.cases import Case, FareJudge
 from fare_cli.pytest_plugin.words import objection
 from fare_cli.run.manifest import read_manifest
 from fare_cli.settings import Settings
@@ -320,8 +319,6 @@ def test_a_session_without_the_fixture_pays_nothing(run: Run, pytester: pytest.P
         "fare_cli",
         "fare_cli.errors",
         "fare_cli.pytest_plugin",
-        "fare_cli.pytest_plugin.cases",
-        "fare_cli.pytest_plugin.waiting",
     ]
 
 

@@ -37,13 +37,14 @@ class Repeat(NamedTuple):
     `margin` (nats) is the least distance between a label that was said then and the next; `moved` (nats) is the
     greatest change of the log-probability of such a label; None where they cannot be told. `exact` says that every
     probability is what it was, to the last digit of the file; `same_text` that every critique and thought is, None
-    where nothing was written.
+    where nothing was written. `other_stage` is true where another stage of a cascade has decided.
     """
 
     margin: float | None
     moved: float | None
     exact: bool
     same_text: bool | None
+    other_stage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

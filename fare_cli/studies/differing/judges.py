@@ -123,10 +123,23 @@ def _prompts(identity: Mapping[str, Any]) -> str:
 def _settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options that differ and matter; those of another version of fare are compared as they stand."""
     try:
-        both = tuple(JudgeIdentity.from_json(identity).effective_options() for identity in (one, other))
+        both = _effective(one), _effective(other)
     except TypeError:
-        both = tuple(dict(identity.get("options") or {}) for identity in (one, other))
+        both = dict(one.get("options") or {}), dict(other.get("options") or {})
     return _apart(*both)
+
+
+def _effective(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that matter, of a panel its rule and those of each member. Raises TypeError for unknown ones."""
+    panel = identity.get("panel")
+    if panel is None:
+        return JudgeIdentity.from_json(identity).effective_options()
+    of_members = {
+        f"member {number} {name}": value
+        for number, member in enumerate(panel["members"], start=1)
+        for name, value in _effective(member).items()
+    }
+    return {"rule": panel["rule"], **of_members}
 
 
 def _engine(before: KnownJudge, after: KnownJudge) -> JudgePart:

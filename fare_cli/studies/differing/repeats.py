@@ -31,6 +31,7 @@ def repeat_of(before: Verdict, after: Verdict) -> Repeat:
         exact=len(both) == len(before.judgments) == len(after.judgments)
         and all(_rounded(one) == _rounded(other) for one, other in both),
         same_text=all(one == other for one, other in written) if any(map(any, written)) else None,
+        other_stage=_stage(before) != _stage(after),
     )
 
 
@@ -39,7 +40,9 @@ def why(parts: Sequence[JudgePart], again: Repeat) -> str:
     else nondeterminism; and whether it was a near thing."""
     apart, open_ = differing(parts), unknown(parts)
     reasons = [", ".join(apart) or " or ".join([*open_, "nondeterminism"])]
-    if again.same_text is False:
+    if again.other_stage:
+        reasons.append("another stage decided")
+    elif again.same_text is False:
         reasons.append("another critique")
     if again.margin is not None and again.margin < NEAR_TIE:
         reasons.append("a near-tie")
@@ -81,6 +84,10 @@ def repeat_warnings(found: Difference) -> Iterator[str]:
         )
     if found.not_asked:
         yield f"{found.not_asked} verdicts hold no record and could not be asked again"
+
+
+def _stage(verdict: Verdict) -> str | None:
+    return None if verdict.cascade is None else verdict.cascade.decided_by
 
 
 def _name(one: Judgement) -> tuple[str | None, int, str | None]:

@@ -148,7 +148,7 @@ class _Found:
 
 def _settings_named(judge: KnownJudge) -> dict[str, Any]:
     """The settings in a manifest: how was judged, and of the engine what can be asked for again on this machine."""
-    options = {name: value for name, value in dict(judge.identity.get("options") or {}).items() if value is not None}
+    options = dict(judge.identity.get("options") or {})
     engine = judge.engines[-1] if judge.engines else {}
     known = {name: engine[name] for name in _ENGINE_SETTINGS if engine.get(name) is not None}
     if known.get("threads", 0) > (os.cpu_count() or 1):

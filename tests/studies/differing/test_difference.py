@@ -178,6 +178,27 @@ def identity(**more: Any) -> dict[str, Any]:
     return {**base, "options": {"mode": "direct"}, "fingerprint": "f1", **more}
 
 
+def panel(rule: str = "majority", **of_second: Any) -> dict[str, Any]:
+    members = [identity(), identity(**of_second)]
+    return {**identity(), "options": None, "panel": {"rule": rule, "members": members}}
+
+
+@pytest.mark.parametrize(
+    ("other", "apart"),
+    [
+        (panel(), []),
+        (panel("probability"), ["settings"]),
+        (panel(options={"mode": "critique"}), ["settings"]),
+        (panel(options={"mode": "direct", "seed": 5}), []),
+        (identity(), ["settings"]),
+    ],
+)
+def test_panels_differ_by_their_rule_and_by_the_settings_of_their_members(
+    other: dict[str, Any], apart: list[str]
+) -> None:
+    assert differing(judge_parts(KnownJudge(("f1",), panel()), KnownJudge(("f1",), other))) == apart
+
+
 @pytest.mark.parametrize(
     ("other", "engine", "apart"),
     [

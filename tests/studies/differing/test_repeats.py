@@ -9,7 +9,7 @@ import pytest
 from fare_cli.studies.differing.difference import Repeat
 from fare_cli.studies.differing.judges import JudgePart
 from fare_cli.studies.differing.repeats import repeat_of, why
-from fare_cli.verdicts import Judgement, Verdict
+from fare_cli.verdicts import Cascaded, Judgement, Stage, Verdict
 
 SAME = JudgePart("weights", True, "", "")
 OTHER = JudgePart("prompts", False, "a", "b")
@@ -65,6 +65,15 @@ def test_votes_that_were_not_asked_again_are_not_compared_and_not_the_same() -> 
     found = repeat_of(verdict(judgement(0.8), judgement(0.9, vote=1)), verdict(judgement(0.8)))
     assert (found.moved, found.exact) == (0, False)
     assert repeat_of(verdict(judgement(0.8)), verdict()).moved is None
+
+
+def test_another_stage_of_a_cascade_is_the_reason_rather_than_its_words() -> None:
+    def of_stage(stage: Stage, judgement: Judgement) -> Verdict:
+        return verdict(judgement).model_copy(update={"cascade": Cascaded(decided_by=stage, stages=[])})
+
+    direct, critique = of_stage("direct", judgement(0.8)), of_stage("critique", judgement(0.8, critique="Good."))
+    assert why([SAME], repeat_of(direct, critique)) == "nondeterminism; another stage decided"
+    assert why([SAME], repeat_of(direct, direct)) == "nondeterminism"
 
 
 def test_a_critique_in_other_words_is_told_from_the_same_one() -> None:
