@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- figures: written by benchmarks/throughput.py -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures: written by benchmarks/{script}.py -->", "<!-- end of figures -->"
 
 
 def machine() -> dict[str, str]:
@@ -38,14 +38,16 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def put_into(path: Path, text: str) -> None:
-    """Replaces what stands between the two marks of a Markdown file. Raises SystemExit where they are missing."""
+def put_into(path: Path, text: str, script: str = "throughput") -> None:
+    """Replaces what stands between the two marks of a Markdown file, the first of which names the script. Raises
+    SystemExit where they are missing."""
     whole = path.read_text(encoding="utf-8")
-    head, begin, rest = whole.partition(BEGIN)
+    mark = BEGIN.format(script=script)
+    head, begin, rest = whole.partition(mark)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"error: {path} has no lines {BEGIN} and {END}")
-    path.write_text(f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}", encoding="utf-8")
+        raise SystemExit(f"error: {path} has no lines {mark} and {END}")
+    path.write_text(f"{head}{mark}\n\n{text.strip()}\n\n{END}{tail}", encoding="utf-8")
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -59,7 +61,7 @@ def markdown(report: dict[str, Any]) -> str:
     if "startup" in report:
         parts += [
             "### Start-up",
-            _table(("what", "seconds"), ((name, f"{value:.3f}") for name, value in report["startup"].items())),
+            table(("what", "seconds"), ((name, f"{value:.3f}") for name, value in report["startup"].items())),
         ]
     return "\n\n".join(parts)
 
@@ -103,7 +105,7 @@ def _throughput(report: dict[str, Any]) -> str:
         "d / c",
         "target a / c, b / c",
     )
-    return _table(head, (_throughput_row(entry) for entry in report["scenarios"].values()))
+    return table(head, (_throughput_row(entry) for entry in report["scenarios"].values()))
 
 
 def _throughput_row(entry: dict[str, Any]) -> list[str]:
@@ -135,7 +137,7 @@ def _settings(report: dict[str, Any]) -> str:
         own = f"{engine['slots']} slots, {engine['kv_layout']}, flash attention {flash}"
         return [entry["scenario"]["title"], trials, chosen, own]
 
-    return _table(
+    return table(
         ("work", "trials", "chosen", "fare's own choice"), (row(entry) for entry in report["scenarios"].values())
     )
 
@@ -153,7 +155,7 @@ def _memory(report: dict[str, Any]) -> str:
         return [entry["scenario"]["title"], *(f"{peak:.0f} MiB" if peak else "" for peak in peaks), "; ".join(tokens)]
 
     head = ("work", "(a) loop", "(b) server", "(c) fare", "tokens, prompt + new (a; b; c)")
-    return _table(head, (row(entry) for entry in report["scenarios"].values()))
+    return table(head, (row(entry) for entry in report["scenarios"].values()))
 
 
 def _growth(growth: dict[str, list[dict[str, Any]]]) -> str:
@@ -169,9 +171,9 @@ def _growth(growth: dict[str, list[dict[str, Any]]]) -> str:
         for name, points in growth.items()
         for point in points
     ]
-    return _table(("what grows", "size", "time", "times the first", "tokens", "peak memory"), rows)
+    return table(("what grows", "size", "time", "times the first", "tokens", "peak memory"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

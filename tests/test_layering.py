@@ -42,6 +42,8 @@ _MAY_IMPORT = {
     # Replies are replayed out of the journals that runs write.
     "backends": {"errors", "asks", "folders", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
+    # What workers do to a partition is a run; which judge they open is the business of who gives them their work.
+    "cluster": {"errors", "asks", "run"},
     "meta": {"errors"},
     # Strengths of systems and worth of answers: numbers from verdicts, and the records that are compared.
     "rank": _WAIST | _RECORDS | {"meta", "run.lines", "run.reader"},
@@ -56,7 +58,7 @@ _MAY_IMPORT = {
     # The page of verdicts: figures of `fare eval`, drawn by `report`.
     "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.
-    "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines"},
+    "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines", "run.parquet"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
     "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
     # Thresholds of a cascade are bound to its judges, and stand in a file like a calibration's.
@@ -186,6 +188,10 @@ def test_only_the_server_listens() -> None:
     assert {module.split(".")[0] for module in _importers(listening)} == {"server"}
 
 
+def test_only_the_cluster_imports_ray() -> None:
+    assert {module.split(".")[0] for module in _importers({"ray"})} == {"cluster"}
+
+
 def test_only_the_comparison_with_a_checkpoint_runs_torch() -> None:
     assert _importers({"torch", "transformers", "safetensors"}) == {"gguf.building.compare"}
 
@@ -206,7 +212,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
     [
         ("--help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pydantic", "rich"}),
         # Typer itself loads pydantic to read the arguments of a command.
-        ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub"}),
+        ("judge pairwise --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "pyarrow", "ray"}),
         ("audit --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("eval --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),
         ("gate --help", {"numpy", "llama_cpp", "torch", "jinja2", "huggingface_hub", "scipy", "sklearn"}),

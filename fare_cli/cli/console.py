@@ -146,6 +146,8 @@ def _talk(snapshot: ProgressSnapshot) -> str:
     if not snapshot.done:
         return f"{duration(snapshot.elapsed_s)} so far"
     parts = [f"{60 * snapshot.records_per_s:,.0f} a minute"]
+    if snapshot.partitions is not None:
+        parts.insert(0, "{} of {} partitions".format(*snapshot.partitions))
     if snapshot.left_s is not None:
         parts.append(f"{duration(snapshot.left_s)} left")
     if snapshot.consistency is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from fare_cli.cli.cluster import check_cluster, judge_on_cluster
 from fare_cli.cli.console import (
     Console,
     ProgressDisplay,
@@ -49,6 +50,7 @@ def _judge(task: str, options: JudgeOptions) -> int:
     from fare_cli.tasks import check_options
 
     _check(options)
+    check_cluster(options)
     settings = load_settings({name: getattr(options, name) for name in SETTING_NAMES}, isolated=options.isolated)
     check_options(task, settings.judging_options())
     source = input_plan(task, options)
@@ -68,6 +70,8 @@ def _judge(task: str, options: JudgeOptions) -> int:
             from fare_cli.cli.estimate import estimate
 
             return estimate(judge, source, options.limit, console)
+        if options.cluster is not None:
+            return judge_on_cluster(_plan(judge, source, settings, options), settings, options, console)
         if gate is not None:
             source = _in_random_order(source)
         return _run(judge, _plan(judge, source, settings, options), options, console, gate)

@@ -21,6 +21,7 @@ _OUTPUT = "Output"
 _JUDGING = "How to judge"
 _MODEL = "Model and machine"
 _RUN = "The run"
+_CLUSTER = "On a cluster"
 _LOOK = "Look before running"
 
 
@@ -36,7 +37,7 @@ class JudgeOptions:
 
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT", help="JSONL files, plain or gzip; - is stdin.", show_default=False),
+        typer.Argument(metavar="INPUT", help="JSONL files, plain or gzip, or Parquet; - is stdin.", show_default=False),
     ]
     map: Annotated[
         list[str],
@@ -326,6 +327,29 @@ class JudgeOptions:
         _option(_RUN, "--confidence", metavar="SHARE", default="95%", help="How sure --gate has to be."),
     ]
     isolated: Annotated[bool, _option(_RUN, "--isolated", help="Ignore fare.toml and pyproject.toml.")]
+
+    cluster: Annotated[
+        Literal["ray"] | None,
+        _option(
+            _CLUSTER,
+            "--cluster",
+            metavar="ray",
+            default="this process",
+            help="Judge every file as a partition, in workers of a Ray cluster: that of RAY_ADDRESS, else one on this "
+            "machine. INPUT may be a folder, and so may -o. Needs pip install 'fare-cli[ray]'.",
+        ),
+    ]
+    workers: Annotated[
+        int | None,
+        _option(_CLUSTER, "--workers", metavar="N", default="as many as fit", help="Partitions judged side by side."),
+    ]
+    worker_cpus: Annotated[
+        int | None,
+        _option(_CLUSTER, "--worker-cpus", metavar="N", default="a fair share", help="CPUs of each worker."),
+    ]
+    worker_gpus: Annotated[
+        float | None, _option(_CLUSTER, "--worker-gpus", metavar="N", default="0", help="GPUs of each worker.")
+    ]
 
     dry_run: Annotated[
         bool, _option(_LOOK, "--dry-run", help="Count records and tokens, estimate time and memory, judge nothing.")

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from fare_cli.errors import EnvironmentFault, InputError
+from fare_cli.errors import InputError
 from fare_cli.importers.json_stream import MAX_JSON_BYTES, JsonText, reason
 from fare_cli.importers.row import Row
 from fare_cli.importers.tables import table_rows
@@ -28,12 +26,12 @@ from fare_cli.run.lines import (
     open_unpacked,
     split_lines,
 )
+from fare_cli.run.parquet import parquet_rows
 
 KEY = "_key"
 """Field of a row that came out of a JSON object of objects or of lists: the name under which it stood there."""
 
 _HEAD_BYTES = 64 * 1024
-_PARQUET_ROWS = 256
 
 _Read = Callable[[int], bytes]
 
@@ -59,7 +57,8 @@ def read_rows(files: Sequence[str]) -> Iterator[Row]:
 def _rows(name: str) -> Iterator[Row]:
     with open_unpacked(name, InputDigest(name)) as (source, start):
         if start.startswith(PARQUET_MAGIC):
-            yield from _parquet_rows(name, source)
+            for number, values in enumerate(parquet_rows(name, source), start=1):
+                yield Row(name, number, values)
             return
         if kind := foreign_kind(start):
             raise InputError(
@@ -191,24 +190,3 @@ def _row(name: str, number: int, values: Any, unit: str) -> Row:
     if not isinstance(values, Mapping):
         raise InputError(f"{name}, {unit} {number} is {what(values)}, not an object with fields")
     return Row(name, number, values)
-
-
-def _parquet_rows(name: str, source: Any) -> Iterator[Row]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise EnvironmentFault(
-            f"{name} is a Parquet file, and pyarrow is not installed", "install it: pip install 'fare-cli[parquet]'"
-        ) from error
-    number = 0
-    # Parquet begins at its end: what came by a pipe or out of gzip is unpacked first.
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(source, copy)
-        try:
-            for batch in parquet.ParquetFile(copy).iter_batches(_PARQUET_ROWS):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(name, number, values)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InputError(f"{name} is a damaged Parquet file: {error}") from error

@@ -22,6 +22,10 @@ _FULL = {
 }
 
 
+class InUse(InputError):
+    """Another process is writing the file."""
+
+
 def disk_fault(what: str, error: OSError) -> EnvironmentFault:
     """The error for a write that failed: exit 5, with what a person can do about it."""
     reason = _FULL.get(error.errno or 0, error.strerror or str(error))
@@ -33,7 +37,7 @@ def disk_fault(what: str, error: OSError) -> EnvironmentFault:
 def open_locked(path: Path, what: str) -> int:
     """A file descriptor open for reading and writing, created if missing, that no other process holds at the same time.
 
-    The lock goes with the descriptor. Raises InputError if another process holds it or the path cannot be used.
+    The lock goes with the descriptor. Raises InUse if another process holds it, InputError if the path cannot be used.
     """
     while True:
         try:
@@ -64,7 +68,7 @@ def _lock(descriptor: int, path: Path, what: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise InputError(
+        raise InUse(
             f"{what} {path} is in use by another process", "wait for it to end, or choose another output with -o"
         ) from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Lines out of input files in bounded memory: plain, gzip or stdin, one after the other or shuffled."""
+"""Lines out of input files in bounded memory: plain, gzip, Parquet or stdin, one after the other or shuffled."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple, TypeAlias, cast
 from fare_cli.errors import InputError
 from fare_cli.run.files import disk_fault
 from fare_cli.run.ids import CompactTable
+from fare_cli.run.parquet import ParquetLines
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
@@ -27,7 +28,6 @@ PARQUET_MAGIC = b"PAR1"
 _FOREIGN_STARTS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
-    PARQUET_MAGIC: "a Parquet file",
     b"PK\x03\x04": "a zip archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"BZh": "a bzip2 archive",
@@ -123,7 +123,7 @@ class _Hashed(io.RawIOBase):
 def check_inputs(inputs: Sequence[str]) -> None:
     """Raises InputError where an input is missing, a directory, not readable, or stdin is named twice."""
     if not inputs:
-        raise InputError("no input was given", "name one or more JSONL files, or - for stdin")
+        raise InputError("no input was given", "name one or more files, JSONL or Parquet, or - for stdin")
     if sum(name == "-" for name in inputs) > 1:
         raise InputError("stdin (-) can be an input only once")
     for name in inputs:
@@ -143,11 +143,12 @@ def is_pipe(name: str) -> bool:
 
 
 def is_plain_file(name: str) -> bool:
-    """Whether `name` is a regular file that is not gzip: its lines can be counted, and found again by offset."""
+    """Whether `name` is a regular file, neither gzip nor Parquet: its lines can be counted, and found again by
+    offset."""
     if is_pipe(name):
         return False
     with Path(name).open("rb") as file:
-        return file.read(2) != GZIP_MAGIC
+        return not file.read(len(PARQUET_MAGIC)).startswith((GZIP_MAGIC, PARQUET_MAGIC))
 
 
 def count_lines(inputs: Sequence[str]) -> int | None:
@@ -182,10 +183,15 @@ def read_lines(
 
 @contextlib.contextmanager
 def open_input(name: str, digest: InputDigest) -> Iterator[Unpacked]:
-    """A reader of the unpacked text without byte order mark; raises InputError where it cannot be JSONL."""
+    """A reader of the unpacked text without byte order mark, the rows of Parquet as lines; raises InputError where it
+    can be neither."""
     with open_unpacked(name, digest) as (opened, start):
+        if start.startswith(PARQUET_MAGIC):
+            with io.BufferedReader(ParquetLines(name, opened), _CHUNK_BYTES) as lines:
+                yield lines
+            return
         if what := foreign_kind(start):
-            raise InputError(f"{name} is {what}, not JSONL", "give UTF-8 text with one JSON object a line")
+            raise InputError(f"{name} is {what}, not JSONL", "give UTF-8 text with one JSON object a line, or Parquet")
         if start.startswith(UTF8_BOM):
             opened.read(len(UTF8_BOM))
         yield opened

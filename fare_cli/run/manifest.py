@@ -66,7 +66,8 @@ class GateFacts(BaseModel):
 class Manifest(BaseModel):
     """`complete` is true where every record of the inputs has its verdict in the output; else `reason` says why not.
 
-    `engines` are all that the replies in the journal came from, the last one being the latest.
+    `engines` are all that the replies in the journal came from, the last one being the latest. `field_map`, `split` and
+    `include_record` say how records were read and written.
     """
 
     manifest: Literal[1] = 1
@@ -83,6 +84,9 @@ class Manifest(BaseModel):
     max_seconds: float | None
     shuffle_seed: int | None
     gate: GateFacts | None = None
+    field_map: dict[str, str] = {}
+    split: str | None = None
+    include_record: bool = True
     counts: dict[str, Any]
     asking: dict[str, Any]
     timing: Timing

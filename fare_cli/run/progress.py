@@ -16,6 +16,7 @@ class ProgressSnapshot:
     """How far a run is. `total` is None where it is not known; `left_s` is a guess from the mean rate so far.
 
     `consistency` and `accuracy` are shares so far (None before the first). `last` marks the end of the run.
+    `partitions` of a run over many: how many are judged, and how many there are.
     """
 
     done: int
@@ -29,6 +30,7 @@ class ProgressSnapshot:
     under_way: int
     reused: int
     last: bool = False
+    partitions: tuple[int, int] | None = None
 
 
 class Pace:

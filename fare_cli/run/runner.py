@@ -230,27 +230,10 @@ class _Work:
             reason=reason,
             output=self.output.path if self.output is not None else None,
             first_invalid=self.first_invalid,
-            problem=self._problem(reason),
+            problem=problem_with(self.counts, self.first_invalid, self.plan.max_invalid, reason),
             ruling=None if self.stop is None else self.stop.exit_code,
             begun=self.judging.begun,
         )
-
-    def _problem(self, reason: manifests.Reason | None) -> InvalidRecordsError | None:
-        counts, limit = self.counts, self.plan.max_invalid
-        if counts.total == 0:
-            if reason == "max_seconds":
-                return InvalidRecordsError("the time was over before the first verdict", "give more with --max-seconds")
-            return InvalidRecordsError("the input holds no records", "every record is a line with one JSON object")
-        if counts.ok == 0:
-            return InvalidRecordsError(
-                f"none of {counts.total} records could be judged", f"the first one: {self.first_invalid}"
-            )
-        if limit is not None and counts.invalid > limit * counts.total:
-            return InvalidRecordsError(
-                f"{counts.invalid} of {counts.total} records are invalid, more than --max-invalid allows",
-                f"the first one: {self.first_invalid}",
-            )
-        return None
 
     def manifest(
         self, outcome: Outcome, started: datetime.datetime, journal: Journal, output: OutputFile
@@ -281,6 +264,9 @@ class _Work:
             max_seconds=plan.max_seconds,
             shuffle_seed=plan.source.shuffle_seed,
             gate=None if self.stop is None else self.stop.facts,
+            field_map=dict(plan.source.field_map),
+            split=plan.source.split,
+            include_record=plan.include_record,
             counts=summary.counts.to_json(),
             asking=asdict(summary.asking),
             timing=manifests.Timing(
@@ -290,6 +276,24 @@ class _Work:
                 records_per_minute=round(summary.records_per_minute, 3),
             ),
         )
+
+
+def problem_with(
+    counts: Counts, first_invalid: str | None, max_invalid: float | None, reason: manifests.Reason | None = None
+) -> InvalidRecordsError | None:
+    """The error that the records of a run are to blame for: too many invalid, or none judged. None if all is well."""
+    if counts.total == 0:
+        if reason == "max_seconds":
+            return InvalidRecordsError("the time was over before the first verdict", "give more with --max-seconds")
+        return InvalidRecordsError("the input holds no records", "every record is a line with one JSON object")
+    if counts.ok == 0:
+        return InvalidRecordsError(f"none of {counts.total} records could be judged", f"the first one: {first_invalid}")
+    if max_invalid is not None and counts.invalid > max_invalid * counts.total:
+        return InvalidRecordsError(
+            f"{counts.invalid} of {counts.total} records are invalid, more than --max-invalid allows",
+            f"the first one: {first_invalid}",
+        )
+    return None
 
 
 def _count(source: InputPlan) -> int | None:

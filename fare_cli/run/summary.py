@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,10 @@ class Asking:
     reused: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+
+    def merge(self, other: Asking) -> None:
+        """Adds what another run asked."""
+        _merge(self, other)
 
 
 @dataclass(slots=True)
@@ -85,6 +90,10 @@ class Counts:
             self.correct += verdict.correct
             self.inconsistent_scored += verdict.verdict is None and verdict.consistent is False
 
+    def merge(self, other: Counts) -> None:
+        """Adds the counts of other verdicts."""
+        _merge(self, other)
+
     @property
     def consistency(self) -> float | None:
         """Share of pairs whose two orders said the same; None without any."""
@@ -112,6 +121,18 @@ class Counts:
             "accuracy": self.accuracy,
             "accuracy_decided": self.accuracy_decided,
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Counts:
+        """The counts that `to_json` gave."""
+        known: dict[str, Any] = {name: values[name] for name in cls.__slots__ if name in values}
+        known |= {name: Counter(value) for name, value in known.items() if isinstance(value, Mapping)}
+        return cls(**known)
+
+
+def _merge(into: Any, other: Any) -> None:
+    for name in into.__slots__:
+        setattr(into, name, getattr(into, name) + getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)

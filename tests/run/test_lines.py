@@ -132,7 +132,12 @@ def test_no_permission_is_an_input_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("start", "what"),
-    [(b"\xff\xfe{\x00", "UTF-16"), (b"PAR1xxxx", "Parquet"), (b"\x28\xb5\x2f\xfdxx", "zstd"), (b"GGUFxxxx", "GGUF")],
+    [
+        (b"\xff\xfe{\x00", "UTF-16"),
+        (b"PAR1xxxx", "damaged Parquet"),
+        (b"\x28\xb5\x2f\xfdxx", "zstd"),
+        (b"GGUFxxxx", "GGUF"),
+    ],
 )
 def test_other_formats_are_named(tmp_path: Path, start: bytes, what: str) -> None:
     (tmp_path / "in").write_bytes(start)
