@@ -296,8 +296,8 @@ def _plot(records: _Records, learnt: Thresholds) -> Plot:
             Series("cascades that no other beats", front, "line"),
             Series("cascade as learnt", (point(records.outcome(learnt), "learnt"),)),
         ),
-        note="Up and to the left is better. The line joins the cascades, by whatever thresholds, that no other one beats "
-        "in both on these records; it is chosen by these very records, and so flatters.",
+        note="Up and to the left is better. The line joins the cascades, by whatever thresholds, that no other one "
+        "beats in both on these records; it is chosen by these very records, and so flatters.",
     )
 
 
