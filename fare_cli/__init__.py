@@ -25,6 +25,7 @@ from fare_cli.errors import (
 )
 
 if TYPE_CHECKING:
+    from fare_cli.backends.http.options import ServerOptions
     from fare_cli.identity import JudgingOptions
     from fare_cli.judge import Judge
     from fare_cli.records import Verdict
@@ -39,11 +40,17 @@ __all__ = [
     "JudgingOptions",
     "ModelError",
     "RecordError",
+    "ServerOptions",
     "UsageError",
     "Verdict",
 ]
 
-_LAZY = {"Judge": "fare_cli.judge", "JudgingOptions": "fare_cli.identity", "Verdict": "fare_cli.records"}
+_LAZY = {
+    "Judge": "fare_cli.judge",
+    "JudgingOptions": "fare_cli.identity",
+    "ServerOptions": "fare_cli.backends.http.options",
+    "Verdict": "fare_cli.records",
+}
 
 
 def __getattr__(name: str) -> object:

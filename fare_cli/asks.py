@@ -145,7 +145,8 @@ class Reply:
     are natural logarithms over the script's labels, normalised to sum to one; `label` is the most probable. `read_at`
     is the offset in `text` (characters) just behind the marker where the labels were read; None where it was forced.
     `given` has an entry for each part of `Given`. `generated_tokens` counts thinking and answer. Exactly one of `error`
-    and a usable answer is there.
+    and a usable answer is there. A backend that cannot know probabilities gives a `label` without them. Without
+    `injection_guard`, text of the record could have been read as special tokens.
     """
 
     text: str = ""
@@ -159,6 +160,7 @@ class Reply:
     given: tuple[GivenPart, ...] | None = None
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    injection_guard: bool = True
     error: ReplyError | None = None
 
     @property

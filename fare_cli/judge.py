@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from fare_cli.asks import Backend
+from fare_cli.asks import Backend, BackendInfo
+from fare_cli.backends.http.options import ServerOptions
 from fare_cli.calibration import Calibrated, Calibration
 from fare_cli.engine.options import EngineOptions, GpuSplit, KvType, Work
 from fare_cli.engine.tuning import Tuned, read_tuning, tuned_for
@@ -26,6 +27,7 @@ from fare_cli.thresholds import LearntThresholds
 from fare_cli.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from fare_cli.backends.http.backend import HttpBackend
     from fare_cli.backends.local import LocalBackend
 
 
@@ -34,36 +36,44 @@ class Judge:
 
     `model` is the resolved model file, `options` how records are judged, `engine` how the model is run (it does not
     make another judge), `prompts_dir` a folder of prompts instead of the model's own or fare's. With a `calibration` it
-    gives calibrated probabilities, on the task that this was fitted on; learnt `thresholds` are for mode "auto". Raises
-    UsageError for two adapters.
+    gives calibrated probabilities, on the task that this was fitted on; learnt `thresholds` are for mode "auto". With a
+    `server` that one judges: of `model`, which may be None, only vocabulary, template and prompts are used, and what
+    identifies the judge is asked of the server. Raises UsageError for two adapters, or for neither model nor server.
     """
 
     def __init__(
         self,
-        model: ModelFile,
+        model: ModelFile | None,
         *,
         options: JudgingOptions | None = None,
         prompts_dir: Path | None = None,
         engine: EngineOptions | None = None,
         calibration: Calibration | None = None,
         thresholds: LearntThresholds | None = None,
+        server: ServerOptions | None = None,
     ) -> None:
-        self.model = model
+        if model is None and server is None:
+            raise UsageError("a judge needs a model or a server")
+        self._model = model
+        self.server = server
         self.options = options or JudgingOptions()
         self.prompts_dir = prompts_dir
         self.calibration = calibration
         self.thresholds = thresholds
         self.engine_options = engine or EngineOptions(**work_of(self.options))
+        self._backend: LocalBackend | HttpBackend | None = None
+        self._prompts: dict[str, FoundPrompt] = {}
+        self._server_info: BackendInfo | None = None
+        if model is None or server is not None:
+            return
         if model.adapter is not None:
             self.engine_options = _with_adapter(self.engine_options, model)
-        self._backend: LocalBackend | None = None
-        self._prompts: dict[str, FoundPrompt] = {}
-        self._weights = f"sha256:{model.sha256}"
+        self._local_weights = f"sha256:{model.sha256}"
         lora = self.engine_options.lora
         if lora is not None:
             if not lora.is_file():
                 raise ModelError(f"there is no adapter file {lora}")
-            self._weights += f"+lora:sha256:{file_sha256(lora)}"
+            self._local_weights += f"+lora:sha256:{file_sha256(lora)}"
 
     @classmethod
     def open(
@@ -82,8 +92,10 @@ class Judge:
         deterministic: bool = False,
         calibration: Path | None = None,
         thresholds: Path | None = None,
+        server: ServerOptions | None = None,
     ) -> Judge:
-        """A judge on a model's name or a GGUF file's path; None means the only model installed.
+        """A judge on a model's name or a GGUF file's path; None means the only model installed, or with a `server`
+        that none of the files here is used.
 
         `options` None means those that the model brings along, for the rest the defaults. `ctx`, `slots`, `threads`,
         `gpu_layers`, `gpu_split`, `kv_type` and `deterministic` are those of `EngineOptions`; what they leave open is
@@ -91,11 +103,12 @@ class Judge:
         this judge, `thresholds` one that `fare eval --learn-thresholds` wrote. Raises ModelError if there is no such
         model, InputError for a file that is none of these; what only loading shows is raised by the first verdict.
         """
-        found = resolve_model(model)
+        found = None if model is None and server is not None else resolve_model(model)
         if options is None:
-            options = with_model_defaults(
-                Settings.model_validate({}), *own_decoding(found.installed_file)
-            ).judging_options()
+            settings = Settings.model_validate({})
+            if found is not None:
+                settings = with_model_defaults(settings, *own_decoding(found.installed_file))
+            options = settings.judging_options()
         engine = EngineOptions(
             ctx=ctx,
             slots=slots,
@@ -114,12 +127,32 @@ class Judge:
             engine=engine,
             calibration=None if calibration is None else Calibration.read(calibration),
             thresholds=None if thresholds is None else LearntThresholds.read(thresholds),
+            server=server,
         )
 
     @property
+    def model(self) -> ModelFile:
+        """The model's file; for a judge on a server the one with its vocabulary. Raises UsageError where there is
+        none."""
+        if self._model is None:
+            raise UsageError("this needs a model file, and the judge is a server's", "name one with --model")
+        return self._model
+
+    @property
     def name(self) -> str:
-        """The model's name."""
-        return self.model.name
+        """The model's name, as its server has it where there is one."""
+        return self.model.name if self.server is None else self._served().model
+
+    @property
+    def weights(self) -> str:
+        """What identifies weights and adapter; of a server's model, all that is known of it."""
+        return self._local_weights if self.server is None else self._served().weights
+
+    def _served(self) -> BackendInfo:
+        """What the server said of its model when it was asked first; remembered when the judge is closed."""
+        if self._server_info is None:
+            self._server_info = self.backend().info
+        return self._server_info
 
     def task(self, name: str) -> Task:
         """The task with this judge's prompts, options and calibration. Raises UsageError for options that do not go
@@ -129,17 +162,18 @@ class Judge:
     def prompt(self, task: str) -> FoundPrompt:
         """The prompt of a task and whose it is. Raises UsageError or ModelError for prompts that cannot be used."""
         if task not in self._prompts:
-            self._prompts[task] = find_prompt(task, self.model.installed_file, self.prompts_dir)
+            file = None if self._model is None else self._model.installed_file
+            self._prompts[task] = find_prompt(task, file, self.prompts_dir)
         return self._prompts[task]
 
     def identity(self, task: str) -> JudgeIdentity:
-        """What makes this judge the one it is for a task; needs no loaded model. Raises UsageError for a calibration or
-        thresholds of another judge."""
+        """What makes this judge the one it is for a task; needs no loaded model, but asks a server what it has. Raises
+        UsageError for a calibration or thresholds of another judge."""
         prompt = self.prompt(task).prompt
         identity = JudgeIdentity(
             task=task,
-            model=self.model.name,
-            weights=self._weights,
+            model=self.name,
+            weights=self.weights,
             prompts=prompt.fingerprint,
             prompts_origin=prompt.origin,
             options=self.options,
@@ -150,19 +184,12 @@ class Judge:
         """What `fare models tune` found for this kind of work here, where the engine options leave something open."""
         return tuned_for(read_tuning(self.model.sha256), self.engine_options)
 
-    def backend(self) -> LocalBackend:
-        """The loaded model, loaded now if it was not. Raises ModelError, UsageError (no room, no reasoning)."""
+    def backend(self) -> LocalBackend | HttpBackend:
+        """The loaded model or the server, opened now if it was not. Raises ModelError, UsageError (no room, no
+        reasoning), EnvironmentFault (no server)."""
         if self._backend is None:
-            from fare_cli.backends.local import LocalBackend
-
-            backend = LocalBackend(
-                self.model.path,
-                name=self.model.name,
-                weights=self._weights,
-                options=self.engine_options,
-                tuned=self.tuned(),
-            )
-            if self.options.reasoning != "off" and not backend.engine.reasons:
+            backend = self._open_local() if self.server is None else self._open_server(self.server)
+            if self.options.reasoning != "off" and not backend.reasons:
                 backend.close()
                 raise UsageError(
                     f"--reasoning {self.options.reasoning}: the chat template of {self.model.name} has no thinking to "
@@ -171,6 +198,24 @@ class Judge:
                 )
             self._backend = backend
         return self._backend
+
+    def _open_local(self) -> LocalBackend:
+        from fare_cli.backends.local import LocalBackend
+
+        return LocalBackend(
+            self.model.path,
+            name=self.model.name,
+            weights=self._local_weights,
+            options=self.engine_options,
+            tuned=self.tuned(),
+        )
+
+    def _open_server(self, server: ServerOptions) -> HttpBackend:
+        from fare_cli.backends.http.backend import HttpBackend
+
+        if self._model is None:
+            return HttpBackend(server)
+        return HttpBackend(server, vocabulary=self._model.path, vocabulary_sha256=self._model.sha256)
 
     def pairwise(self, records: Iterable[Record | Mapping[str, Any]]) -> Iterator[Verdict]:
         """Which of two answers is better, one verdict a record, in order, while records still come in."""

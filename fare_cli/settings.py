@@ -23,7 +23,10 @@ _JUDGING = JudgingOptions()
 _VOTING_TEMPERATURE = 0.7
 
 # Variables with fare's prefix that say something else than a setting.
-_OTHER_VARIABLES = frozenset({"FARE_HOME", "FARE_SERVE_TOKEN", "FARE_TEST_MODEL"})
+_OTHER_VARIABLES = frozenset({"FARE_API_KEY", "FARE_HOME", "FARE_SERVE_TOKEN", "FARE_TEST_MODEL"})
+
+# Where records are sent is the user's word. A project file comes with whatever folder one happens to be in.
+_NOT_FROM_PROJECTS = frozenset({"backend", "url"})
 
 
 class Settings(BaseModel):
@@ -32,7 +35,9 @@ class Settings(BaseModel):
     `votes` that are not given are as many as it takes with mode "auto". `temperature` None means 0, or 0.7 where
     several votes need sampling. `ctx` is in tokens for one ask.
     `reasoning_tokens` None means as many as the level has. `gpu_layers` -1 puts all layers on the GPU, `gpu_split` says
-    how several GPUs share them, `kv_type` what the cache is kept in. `max_invalid` is a share of the records.
+    how several GPUs share them, `kv_type` what the cache is kept in. `url`, `served_model` (the server's name for it),
+    `concurrency` and `timeout` (seconds) are for `backend` http, which is never chosen by itself. `max_invalid` is a
+    share of the records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +62,11 @@ class Settings(BaseModel):
     gpu_split: Literal["none", "layer", "row"] = "layer"
     kv_type: Literal["f16", "q8_0"] = "f16"
     deterministic: bool = False
+    backend: Literal["local", "http"] = "local"
+    url: str | None = None
+    served_model: str | None = None
+    concurrency: int = Field(32, ge=1)
+    timeout: int = Field(600, ge=1)
     strict: bool = False
     max_invalid: float = Field(0.01, ge=0, le=1)
 
@@ -109,6 +119,12 @@ class Settings(BaseModel):
             reasoning=self.reasoning,
             reasoning_tokens=self.reasoning_tokens,
         )
+
+    def on_this_machine(self) -> Settings:
+        """The same, with a model here as the judge whatever was said of a server."""
+        here = self.model_copy(update={"backend": "local", "url": None})
+        here._origins = dict(self._origins)
+        return here
 
     def is_given(self, name: str) -> bool:
         """Whether a value comes from anywhere but the defaults."""
@@ -262,6 +278,11 @@ def _from_table(table: Mapping[str, Any], path: Path) -> dict[str, _Given]:
             meant = _nearest(name, Settings.model_fields)
             hint = f"did you mean {meant}?" if meant else f"known settings: {', '.join(Settings.model_fields)}"
             raise UsageError(f"{path}: unknown setting {key!r}", hint)
+        if name in _NOT_FROM_PROJECTS:
+            raise UsageError(
+                f"{path}: {name} is not taken from a file, since records would go wherever it says",
+                f"--{name}, or FARE_{name.upper()} in the environment",
+            )
         if name in given:
             raise UsageError(f"{path}: {name} is given twice, as {name!r} and as {name.replace('_', '-')!r}")
         given[name] = _Given(_anchored(name, value, path.parent), str(path))

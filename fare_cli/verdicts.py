@@ -50,8 +50,8 @@ class CriterionScore(BaseModel):
     """The score for one of several criteria."""
 
     score: int
-    expected_score: float
-    probabilities: Probabilities
+    expected_score: float | None
+    probabilities: Probabilities | None
 
 
 class Judgement(BaseModel):
@@ -62,9 +62,11 @@ class Judgement(BaseModel):
     criterion: str | None = Field(default=None, description="Score with `criteria`: its name.")
     label: str = Field(description="The label as the model said it.")
     means: str = Field(description="The label as it means for the record: with the swap of order ba undone.")
-    probabilities: Probabilities = Field(description="Over the labels as the model says them.")
+    probabilities: Probabilities | None = Field(
+        description="Over the labels as the model says them; null where a server does not tell."
+    )
     margin: float | None = Field(
-        description="Nats between this label and the next; null where there is one label only."
+        description="Nats between this label and the next; null where there is one label only, or no probabilities."
     )
     reasoning: str | None = Field(
         default=None, description="What the model thought before it answered; null where nothing."
@@ -146,6 +148,10 @@ class Verdict(BaseModel):
         default=None, description="Whether `verdict` is `gold`; null where that cannot be said."
     )
     usage: Usage = Field(default_factory=Usage)
+    injection_guard: bool | None = Field(
+        default=None,
+        description="Whether text of the record could not act as a special token; null where no model was asked.",
+    )
     cascade: Cascaded | None = Field(
         default=None,
         description="Mode auto: which stage decided and what each said and cost; `judgments` are those of the last.",
@@ -159,6 +165,20 @@ class Verdict(BaseModel):
     )
     error: VerdictError | None = Field(default=None, description="Why `status` is invalid.")
     record: dict[str, Any] | None = Field(default=None, description="The canonical input.")
+
+    def shares(self) -> dict[str, float]:
+        """The probabilities; where the judge hides them, all of it on its label, and {} where it gave none."""
+        if self.probabilities is not None:
+            return self.probabilities
+        return {} if self.verdict is None else {self.verdict: 1.0}
+
+    def points(self) -> float | None:
+        """The expected score; where the judge hides its probabilities, the score, or the mean of its criteria's."""
+        if self.expected_score is not None or self.status == "invalid":
+            return self.expected_score
+        scores = [self.score] if self.criteria is None else [one.score for one in self.criteria.values()]
+        known = [one for one in scores if one is not None]
+        return math.fsum(known) / len(known) if known else None
 
     def to_line(self, include_record: bool = True) -> str:
         """The verdict as one JSON line, no newline: fields in fixed order, floats rounded to 6 digits, never NaN."""

@@ -175,10 +175,10 @@ def test_only_measures_and_rankings_import_the_statistics_libraries() -> None:
     assert {module.split(".")[0] for module in _importers({"krippendorff", "scipy", "sklearn"})} == {"meta", "rank"}
 
 
-def test_only_fetching_reaches_the_network() -> None:
+def test_only_fetching_and_the_http_backend_reach_the_network() -> None:
     # A reward may be asked of a judge elsewhere; what listens has a socket, too.
     others = {"rewards.served", "server.serving"}
-    assert all(module.startswith("gguf.fetch.") for module in _importers(_NETWORK) - others)
+    assert all(module.startswith(("gguf.fetch.", "backends.http.")) for module in _importers(_NETWORK) - others)
     starters = {module for module in _modules() if '"download"' in _source(module).read_text(encoding="utf-8")}
     assert starters == {"gguf.fetch.package", "gguf.fetch.sdist"}, "pip is a way to the network too"
 

@@ -30,7 +30,7 @@ RECORDS: dict[str, dict[str, Any]] = {
 CRITIQUE = JudgingOptions()
 FIELDS = (
     "schema id source task status verdict step score expected_score criteria probabilities confidence consistent rule "
-    "judgments gold correct usage cascade panel judge contract error record"
+    "judgments gold correct usage injection_guard cascade panel judge contract error record"
 )
 VALIDATOR = jsonschema.Draft202012Validator(verdict_schema())
 

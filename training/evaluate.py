@@ -141,7 +141,7 @@ def measuring(
 
     if not files:
         return lambda: None
-    folder, settings = loop / "held-out", load_settings(flags)
+    folder, settings = loop / "held-out", load_settings(flags).on_this_machine()
     held_out = by_task(files, folder / RECORDS)
 
     def measure() -> None:

@@ -86,7 +86,10 @@ def judge_held_out(
 
 
 def _weights(judge: Judge) -> list[FileFacts]:
-    """The model as an input of the work; its checksum is remembered from when it was first read."""
+    """The model as an input of the work; its checksum is remembered from when it was first read. A server's model is
+    known by the judges' fingerprints alone."""
+    if judge.server is not None:
+        return []
     model = judge.model
     files = [FileFacts(file=str(model.path), bytes=model.path.stat().st_size, sha256=model.sha256)]
     lora = judge.engine_options.lora

@@ -7,7 +7,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fare_cli.asks import Answer, Ask, BackendInfo
@@ -53,6 +53,19 @@ class LocalBackend:
     def window(self) -> int:
         """Twice the slots: while one set is served, the next is known and its shared prefixes can be planned."""
         return 2 * self.engine.layout.slots + 8
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model can think before it answers."""
+        return self.engine.reasons
+
+    def show_prompt(self, ask: Ask) -> str:
+        """The exact prompt of an ask with its special tokens marked."""
+        return self.engine.show_prompt(ask)
+
+    def profile(self) -> dict[str, int]:
+        """What the engine has done so far."""
+        return asdict(self.engine.counters)
 
     def submit(self, asks: Sequence[Ask]) -> None:
         self.engine.submit(asks)

@@ -173,7 +173,7 @@ def _replayed(options: DiffOptions, judging: JudgeOptions, console: Any) -> Diff
     settings = _settings(recorded, judging)
     settings = with_own_decoding(settings, settings.model)
     check_options(recorded.task, settings.judging_options())
-    if settings.gpu_layers != 0:
+    if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
     with open_judge(settings, calibration=judging.calibration) as judge:
         if (thresholds := recorded.settings.get("thresholds")) is not None:

@@ -55,7 +55,7 @@ def doctor(
     if settings:
         _print_settings(_with_model_defaults(in_force), as_json)
         return
-    checks = examine(in_force)
+    checks = examine(in_force.on_this_machine())
     ok = all(check.status != "problem" for check in checks)
     if as_json:
         typer.echo(json.dumps({"ok": ok, "checks": [asdict(check) for check in checks]}, indent=2))

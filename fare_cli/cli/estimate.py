@@ -9,11 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from fare_cli.asks import Ask, Direct, Free, Judgment
+from fare_cli.backends.local import LocalBackend
 from fare_cli.cli.console import Console, duration
 from fare_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from fare_cli.backends.local import LocalBackend
     from fare_cli.judge import Judge
     from fare_cli.run.reader import InputPlan, Item
     from fare_cli.tasks import Task
@@ -44,7 +44,7 @@ def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Consol
     task = judge.task(source.task)
     if not source.records:
         check_inputs(source.files)
-    backend = judge.backend()
+    backend = _local(judge)
     work = _Work()
     trial: list[Ask] = []
     for item in islice(read_items(source), limit):
@@ -63,6 +63,13 @@ def estimate(judge: Judge, source: InputPlan, limit: int | None, console: Consol
         console.say("measuring the speed of this machine on the first records")
         print(_time_line(judge, work, trial[:_TRIAL_ASKS]))
     return ExitCode.OK
+
+
+def _local(judge: Judge) -> LocalBackend:
+    backend = judge.backend()
+    # The command line refuses --dry-run for a server, whose speed and memory are not this machine's.
+    assert isinstance(backend, LocalBackend)
+    return backend
 
 
 def _asks(task: Task, item: Item) -> list[Ask]:
@@ -101,7 +108,7 @@ def _room(backend: LocalBackend) -> int:
 
 def _time_line(judge: Judge, work: _Work, trial: list[Ask]) -> str:
     """What the prompts take at the speed just measured, and what thinking and critiques add."""
-    backend, options = judge.backend(), judge.options
+    backend, options = _local(judge), judge.options
     script = trial[0].script
     assert isinstance(script, Direct | Judgment)
     direct = [replace(ask, script=Direct(script.marker, script.labels)) for ask in trial]

@@ -169,7 +169,7 @@ def _judged(
     reading = Reading(options.task, field_map, judging.split, judging.shuffle_seed, judging.limit)
     sources, tables = _sources(options, reading, folder, console)
     judges = _judges(settings, options.against, {source.plan.task for source in sources}, judging)
-    if settings.gpu_layers != 0:
+    if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
     keeping = Keeping(options.output, options.again, judging.force)
     rows = []
@@ -186,8 +186,8 @@ def _judges(settings: Settings, against: str | None, tasks: Iterable[str], judgi
 
     wanted = [(settings, settings.model, judging.calibration, judging.thresholds)]
     if against is not None:
-        # An adapter, a calibration and thresholds belong to the model that --model names.
-        wanted.append((settings.model_copy(update={"lora": None}), against, None, None))
+        # An adapter, a calibration, thresholds and a server belong to the model that --model names.
+        wanted.append((settings.on_this_machine().model_copy(update={"lora": None}), against, None, None))
     judges = []
     for given, model, mending, thresholds in wanted:
         own = with_own_decoding(given, model)

@@ -43,7 +43,7 @@ def _replies(judge: Judge, task: Task, record: Record, console: Console) -> dict
     replies: dict[str, Reply] = {}
     while isinstance(asks := task.step(record, replies), list):
         for ask in asks:
-            print(f"=== prompt of {ask.id} ===\n{backend.engine.show_prompt(ask)}\n", flush=True)
+            print(f"=== prompt of {ask.id} ===\n{backend.show_prompt(ask)}\n", flush=True)
             backend.submit([ask])
             replies.update(backend.collect())
             print(f"=== reply to {ask.id} ===\n{_shown(ask, replies[ask.id])}\n", flush=True)

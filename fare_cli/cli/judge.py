@@ -56,9 +56,13 @@ def _judge(task: str, options: JudgeOptions) -> int:
     source = input_plan(task, options)
     gate = _gate(task, options, settings)
     console = Console(quiet=options.quiet, verbose=options.verbose)
-    if settings.gpu_layers != 0:
+    if options.dry_run and settings.backend == "http":
+        raise UsageError("--dry-run measures this machine, and --backend http judges elsewhere")
+    if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
     if models := panel_models(options):
+        if settings.backend == "http":
+            raise UsageError("--panel names models on this machine, and --backend http asks a server")
         return _panel(models, source, options, settings, console)
     settings = with_own_decoding(settings, settings.model)
     with open_judge(settings, calibration=options.calibration, thresholds=options.thresholds) as judge:
@@ -145,7 +149,13 @@ def _in_random_order(source: InputPlan) -> InputPlan:
 
 
 def with_own_decoding(settings: Settings, model: str | Path | None) -> Settings:
-    """The settings with the options that a model brings, where nothing else was said."""
+    """The settings with the options that a model brings, where nothing else was said; a server brings none. Raises
+    UsageError for settings that do not go together."""
+    from fare_cli.cli.served import server_of
+
+    server_of(settings)
+    if model is None and settings.backend == "http":
+        return settings
     from fare_cli.gguf.model_prompts import own_decoding
     from fare_cli.gguf.store import resolve_model
     from fare_cli.settings import with_model_defaults
@@ -173,6 +183,7 @@ def open_judge(
     thresholds: Path | None = None,
 ) -> Judge:
     """The judge of these settings, or another model judging with them; its weights are not loaded yet."""
+    from fare_cli.cli.served import server_of
     from fare_cli.judge import Judge
 
     return Judge.open(
@@ -188,6 +199,7 @@ def open_judge(
         kv_type=settings.kv_type,
         deterministic=settings.deterministic,
         calibration=calibration,
+        server=server_of(settings),
         thresholds=thresholds,
     )
 
@@ -220,13 +232,17 @@ def _run(judge: Judge, plan: RunPlan, options: JudgeOptions, console: Console, g
     _say_what_runs(judge, plan, console)
 
     def open_backend() -> Backend:
-        console.say(f"loading {printable(judge.model.name)}")
+        console.say(f"loading {printable(judge.name)}" if judge.server is None else f"asking {judge.server.root}")
         signals.backend = backend = judge.backend()
         # A signal that came while llama.cpp was loading was lost in one of its callbacks.
         signals.check()
         tuned = str(backend.info.engine.get("tuned")).split(", ")
         for name, value in backend.info.engine.items():
             console.detail(f"engine: {name} {value}{' (tuned)' if name in tuned else ''}")
+        if backend.info.engine.get("injection_guard") is False:
+            console.say(
+                "warning: the server takes no token ids: special strings in records are broken up, not ruled out"
+            )
         return backend
 
     print_verdict = _verdict_printer(form, plan.include_record)
@@ -276,7 +292,8 @@ def _verdict_printer(form: Literal["none", "text", "jsonl"], include_record: boo
 
 
 def _say_what_runs(judge: Judge, plan: RunPlan, console: Console) -> None:
-    console.detail(f"model: {judge.model.name} ({judge.model.path})")
+    console.detail(f"model: {judge.name}")
+    console.detail(f"weights: {judge.weights}")
     console.detail(f"judge: {plan.identity.fingerprint}")
     for name, value in asdict(judge.options).items():
         console.detail(f"option: {name} {value}")
@@ -321,6 +338,6 @@ def _write_profile(path: Path, outcome: Outcome, judge: Judge, asked: bool) -> N
         "records": summary.counts.total,
         "records_per_minute": summary.records_per_minute,
         "asking": asdict(summary.asking),
-        "engine": asdict(judge.backend().engine.counters) if asked else None,
+        "engine": judge.backend().profile() if asked else None,
     }
     write_whole(path, json.dumps(values, indent=2) + "\n", "profile")

@@ -20,6 +20,7 @@ _INPUT = "Input"
 _OUTPUT = "Output"
 _JUDGING = "How to judge"
 _MODEL = "Model and machine"
+_SERVER = "A server in place of this machine"
 _RUN = "The run"
 _CLUSTER = "On a cluster"
 _LOOK = "Look before running"
@@ -275,6 +276,51 @@ class JudgeOptions:
         _option(_MODEL, "--deterministic/--no-deterministic", help="Give the same bytes whatever --slots is; slower."),
     ]
 
+    backend: Annotated[
+        Literal["local", "http"] | None,
+        _option(
+            _SERVER,
+            "--backend",
+            metavar="local|http",
+            default="local",
+            help="Who judges: a model file here, or the server at --url. Its key is read from FARE_API_KEY.",
+        ),
+    ]
+    url: Annotated[
+        str | None,
+        _option(
+            _SERVER,
+            "--url",
+            metavar="URL",
+            help="A server with OpenAI's protocol. --model then names a GGUF file of its model, for exact prompts; "
+            "without one it is asked by chat.",
+        ),
+    ]
+    served_model: Annotated[
+        str | None,
+        _option(
+            _SERVER,
+            "--served-model",
+            metavar="NAME",
+            default="the only one it has",
+            help="The server's name for the model.",
+        ),
+    ]
+    concurrency: Annotated[
+        int | None,
+        _option(
+            _SERVER,
+            "--concurrency",
+            metavar="N",
+            default="32",
+            help="Requests under way at once, at most; fewer where the server does not bear them.",
+        ),
+    ]
+    timeout: Annotated[
+        int | None,
+        _option(_SERVER, "--timeout", metavar="S", default="600", help="Seconds after which a request has failed."),
+    ]
+
     journal: Annotated[
         Path | None,
         _option(
@@ -379,7 +425,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
 SETTING_NAMES = (
     "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning", "reasoning_tokens",
     "prompts", "model", "lora", "ctx", "slots", "threads", "gpu_layers", "gpu_split", "kv_type", "deterministic",
-    "strict", "max_invalid",
+    "backend", "url", "served_model", "concurrency", "timeout", "strict", "max_invalid",
 )  # fmt: skip
 
 

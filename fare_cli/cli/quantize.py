@@ -125,7 +125,7 @@ def _quantize(options: QuantizeOptions, judging: JudgeOptions) -> int:
     types = list(dict.fromkeys(map(type_named, options.type)))
     _check_options(options, types)
     settings = load_settings({name: getattr(judging, name) for name in SETTING_NAMES}, isolated=judging.isolated)
-    settings = with_own_decoding(settings, options.model)
+    settings = with_own_decoding(settings.on_this_machine(), options.model)
     console = Console(quiet=judging.quiet)
     check = None if options.check is None else _Check(options, judging, settings, console)
     source = resolve_model(options.model)

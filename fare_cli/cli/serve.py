@@ -78,7 +78,7 @@ def _serve(options: ServingOptions, judging: JudgeOptions) -> int:
         ) from None
     settings = with_own_decoding(settings, settings.model)
     console = Console(quiet=judging.quiet)
-    if settings.gpu_layers != 0:
+    if settings.gpu_layers != 0 and settings.backend == "local":
         say_idle_gpu(console)
     asked = ServeOptions(
         host=options.host,

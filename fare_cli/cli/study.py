@@ -25,6 +25,7 @@ STUDY_OPTIONS = (
     "map", "split", "limit", "shuffle_seed", "quiet",
     "mode", "order", "combine", "tie", "votes", "temperature", "seed", "max_tokens", "reasoning", "reasoning_tokens",
     "prompts", "model", "lora", "ctx", "slots", "threads", "gpu_layers", "gpu_split", "kv_type", "deterministic",
+    "backend", "url", "served_model", "concurrency", "timeout",
     "max_invalid", "isolated",
 )  # fmt: skip
 

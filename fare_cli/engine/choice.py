@@ -80,6 +80,16 @@ class Choice:
             if not np.isfinite(total):
                 return None
             tables[node] = {token: float(values[token] - total) for token in self._children[node]}
+        return self.combined(tables)
+
+    def children(self, node: Path) -> tuple[int, ...]:
+        """The tokens that labels go on with behind a node."""
+        return tuple(sorted(self._children[node]))
+
+    def combined(self, tables: Mapping[Path, Mapping[int, float]]) -> dict[str, float] | None:
+        """The same from log-probabilities over the whole vocabulary: at every inner node those of its children."""
+        if not self.nodes:
+            return dict.fromkeys(self.paths, 0.0)
         scores = {label: self._score(path, tables) for label, path in self.paths.items()}
         total = float(np.logaddexp.reduce(list(scores.values())))
         if not np.isfinite(total):

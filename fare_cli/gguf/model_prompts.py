@@ -49,16 +49,17 @@ class Decoding(NamedTuple):
     origins: Mapping[str, str]
 
 
-def find_prompt(task: str, model_path: Path, prompts_dir: Path | None = None) -> FoundPrompt:
+def find_prompt(task: str, model_path: Path | None, prompts_dir: Path | None = None) -> FoundPrompt:
     """The prompt of `task` for a model: from `prompts_dir` if given, else the model's own, else fare's.
 
-    `model_path` is the adapter's file where there is one (`ModelFile.installed_file`). Raises UsageError for a folder
+    `model_path` is the adapter's file where there is one (`ModelFile.installed_file`), None for a model of which there
+    is no file here. Raises UsageError for a folder
     and ModelError for a GGUF file whose prompts cannot be used.
     """
     if prompts_dir is not None:
         return FoundPrompt(load_task_prompt(task, prompts_dir), "named", f"from {prompts_dir}")
     brought_tasks: set[str] = set()
-    for file in _files(model_path):
+    for file in () if model_path is None else _files(model_path):
         folder = prompts_folder(file)
         beside = _tasks_in(folder)
         if task in beside:

@@ -77,7 +77,8 @@ def _judgement(one: Judgement, *, full: bool) -> Iterator[str]:
     """What one ask gave, where it says more than the verdict does."""
     if one.order is not None:
         shown = "A first" if one.order == "ab" else "B first"
-        yield _line(shown, f"{one.means} ({one.probabilities[one.label]:.2f})")
+        share = f" ({one.probabilities[one.label]:.2f})" if one.probabilities else ""
+        yield _line(shown, f"{one.means}{share}")
     if one.critique:
         yield from _texts("critique", one.critique, full=full)
 

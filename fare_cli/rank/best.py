@@ -83,8 +83,9 @@ def standing_of(verdict: Verdict) -> Standing | None:
     if verdict.status != "ok":
         return None
     if verdict.task == "score":
-        return None if verdict.expected_score is None else Standing(0, verdict.expected_score)
-    return Standing(0, (verdict.probabilities or {}).get("yes", 0.0))
+        points = verdict.points()
+        return None if points is None else Standing(0, points)
+    return Standing(0, verdict.shares().get("yes", 0.0))
 
 
 def tournaments(questions: Sequence[Question], ask: AskPairs, *, seed: int = 0) -> list[list[Standing | None]]:
@@ -133,8 +134,7 @@ class _Table:
         """Takes a result. Of a match that could not be judged the first goes on, with no chance noted for either."""
         one, other = match
         winner = one
-        if verdict.status == "ok" and verdict.probabilities is not None:
-            shares = verdict.probabilities
+        if verdict.status == "ok" and (shares := verdict.shares()):
             of_a = shares.get("A", 0.0) + shares.get("tie", 0.0) / 2
             of_one = of_a if self._first(match) else 1 - of_a
             self._chances[one].append(of_one)

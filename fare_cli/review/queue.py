@@ -154,5 +154,6 @@ def _place(verdict: Verdict, about: Reviewed, first: First, seed: int) -> tuple[
 def _sureness(verdict: Verdict) -> float:
     """The confidence; with several criteria the least of theirs."""
     if verdict.criteria is not None:
-        return min((one.probabilities.get(str(one.score), 0.0) for one in verdict.criteria.values()), default=0.0)
+        sure = [(one.probabilities or {}).get(str(one.score), 0.0) for one in verdict.criteria.values()]
+        return min(sure, default=0.0)
     return verdict.confidence or 0.0

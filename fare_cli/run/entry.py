@@ -75,7 +75,9 @@ class Entry:
         assert self.verdict is not None
         place = self.item.place
         source = None if place is None else Source(file=place.file, line=place.line)
-        return self.verdict.model_copy(update={"source": source, "judge": judge.fingerprint})
+        said = self.replies.values()
+        guard = all(reply.injection_guard for reply in said) if said else None
+        return self.verdict.model_copy(update={"source": source, "judge": judge.fingerprint, "injection_guard": guard})
 
 
 def checked(reply: Reply) -> Reply:

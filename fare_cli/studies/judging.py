@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ def replies_file(judge: StudiedJudge, task: str) -> Path | None:
         return None
     # Replies of a deterministic run must not be mixed with others.
     kind = "-deterministic" if judge.engine_options.deterministic else ""
+    if judge.server is not None:
+        # Two servers may call different models by one name.
+        kind = f"-{hashlib.sha256(judge.server.root.encode()).hexdigest()[:12]}"
     return cache_folder() / "checks" / f"{judge.identity(task).asking_fingerprint}{kind}.jsonl"
 
 

@@ -125,6 +125,8 @@ def probabilities(before: Case, after: Case) -> tuple[float, float] | None:
         each = [(before.probabilities, after.probabilities)]
     else:
         return None
+    if not all(one for one, _ in each):
+        return None
     tops = [max(one, key=one.__getitem__) for one, _ in each]
     if any(top not in other for (_, other), top in zip(each, tops, strict=True)):
         return None

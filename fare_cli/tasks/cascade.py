@@ -67,7 +67,8 @@ def certainty(verdict: Verdict) -> float:
     if verdict.consistent is False:
         return 0.0
     if verdict.criteria is not None:
-        return round(min(max(one.probabilities.values()) for one in verdict.criteria.values()), _DIGITS)
+        sure = [max((one.probabilities or {}).values(), default=0.0) for one in verdict.criteria.values()]
+        return round(min(sure), _DIGITS)
     return round(verdict.confidence or 0.0, _DIGITS)
 
 

@@ -11,7 +11,7 @@ from fare_cli.errors import RecordError
 from fare_cli.identity import JudgingOptions
 from fare_cli.prompting import TaskPrompt
 from fare_cli.records import PairwiseRecord, Record, Verdict, invalid_verdict
-from fare_cli.tasks.combine import combine_orders
+from fare_cli.tasks.combine import Combined, combine_labels, combine_orders
 from fare_cli.tasks.votes import Branch, Reading, contract, judgements, missing_asks, read_votes, usage
 
 _LABELS = {" [A]": "A", " [B]": "B"}
@@ -37,20 +37,29 @@ class Pairwise:
             return asks
         try:
             readings = read_votes(branches, replies, self.options)
+            combined = self._combined(readings)
         except RecordError as error:
             return invalid_verdict(self.name, error, record=record, usage=usage(replies))
-        return self._verdict(record, readings, replies)
+        return self._verdict(record, readings, combined, replies)
 
     def _messages(self, record: PairwiseRecord, order: str) -> tuple[Message, ...]:
         answers = {"ab": (record.answer_a, record.answer_b), "ba": (record.answer_b, record.answer_a)}[order]
         return self.prompt.messages(record, self.options.mode, {"answer_a": answers[0], "answer_b": answers[1]})
 
-    def _verdict(self, record: PairwiseRecord, readings: list[Reading], replies: Mapping[str, Reply]) -> Verdict:
+    def _combined(self, readings: list[Reading]) -> Combined:
         unswapped = [
             {label: reading.log_probabilities[said] for said, label in _MEANS[reading.branch.name].items()}
             for reading in readings
+            if reading.log_probabilities is not None
         ]
-        combined = combine_orders(unswapped, self.options)
+        if len(unswapped) == len(readings):
+            return combine_orders(unswapped, self.options)
+        return combine_labels([_MEANS[reading.branch.name][reading.label] for reading in readings], self.options)
+
+    def _verdict(
+        self, record: PairwiseRecord, readings: list[Reading], combined: Combined, replies: Mapping[str, Reply]
+    ) -> Verdict:
+        shares = combined.probabilities
         judgments = []
         for order, reading in zip(_ORDERS[self.options.order], readings, strict=True):
             judgments += judgements(reading, order=order, means=_MEANS[order])
@@ -59,7 +68,7 @@ class Pairwise:
             task="pairwise",
             status="ok",
             verdict=combined.verdict,
-            probabilities={label: combined.probabilities[label] for label in sorted(combined.probabilities)},
+            probabilities=None if shares is None else {label: shares[label] for label in sorted(shares)},
             confidence=combined.confidence,
             consistent=combined.consistent,
             rule=combined.rule,

@@ -94,11 +94,12 @@ def _scores(verdicts: Sequence[Verdict], combined: _Combined, rule: PanelRule) -
 
 
 def _criterion(scores: Sequence[CriterionScore], rule: PanelRule) -> CriterionScore:
-    combined = _combined([str(one.score) for one in scores], [one.probabilities for one in scores], rule)
+    shares = [one.probabilities or {} for one in scores]
+    combined = _combined([str(one.score) for one in scores], shares, rule)
     assert combined.label is not None
     return CriterionScore(
         score=int(combined.label),
-        expected_score=sum(one.expected_score for one in scores) / len(scores),
+        expected_score=sum(one.expected_score or 0.0 for one in scores) / len(scores),
         probabilities=combined.probabilities,
     )
 

@@ -85,10 +85,10 @@ class Score:
             status="ok",
             verdict=str(only.score) if only else None,
             score=only.score if only else None,
-            expected_score=sum(score.expected_score for score in scores.values()) / len(scores),
+            expected_score=_mean([score.expected_score for score in scores.values()]),
             criteria=scores if named else None,
             probabilities=only.probabilities if only else None,
-            confidence=only.probabilities[str(only.score)] if only else None,
+            confidence=only.probabilities[str(only.score)] if only and only.probabilities else None,
             rule="single" if only else "mean_of_criteria",
             judgments=judgments,
             gold=record.gold,
@@ -99,7 +99,15 @@ class Score:
         )
 
 
+def _mean(expected: list[float | None]) -> float | None:
+    """None where one of them is not known."""
+    known = [one for one in expected if one is not None]
+    return sum(known) / len(known) if len(known) == len(expected) else None
+
+
 def _criterion_score(reading: Reading) -> CriterionScore:
+    if reading.log_probabilities is None:
+        return CriterionScore(score=int(reading.label), expected_score=None, probabilities=None)
     shares = probabilities(reading.log_probabilities)
     expected = sum(int(label) * share for label, share in shares.items())
     return CriterionScore(score=int(reading.label), expected_score=expected, probabilities=shares)

@@ -41,7 +41,7 @@ class Step:
             (reading,) = read_votes([branch], replies, self.options)
         except RecordError as error:
             return invalid_verdict(self.name, error, record=record, usage=usage(replies))
-        shares = probabilities(reading.log_probabilities)
+        shares = None if reading.log_probabilities is None else probabilities(reading.log_probabilities)
         return Verdict(
             id=record.id,
             task="step",
@@ -49,7 +49,7 @@ class Step:
             verdict=reading.label,
             step=int(reading.label),
             probabilities=shares,
-            confidence=shares[reading.label],
+            confidence=None if shares is None else shares[reading.label],
             rule="single",
             judgments=judgements(reading),
             gold=record.gold,

@@ -1,6 +1,7 @@
 """The asks of one branch of a record (an order, a criterion), and how their replies become one reading.
 
 Named rule of all tasks: the votes of a branch are averaged, probability by probability; the label is the most probable.
+Where a vote comes without probabilities there are none, and the label is that of most votes.
 With `votes="auto"` a branch gets votes until their majority is settled (`tasks.settling`) and is that label, or there
 are `MOST_VOTES`.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -31,19 +33,22 @@ class Branch(NamedTuple):
     labels: Mapping[str, str]
 
 
-class Reading(NamedTuple):
-    """What the votes of a branch say together: normalised log-probabilities (nats) over the labels' names.
+class Vote(NamedTuple):
+    """A reply, the label it gave, and normalised log-probabilities (nats), None where the backend knows none."""
 
-    `votes` are the replies in order, each with its own log-probabilities.
-    """
+    reply: Reply
+    label: str
+    log_probabilities: dict[str, float] | None
+
+
+class Reading(NamedTuple):
+    """What the votes of a branch say together: a label, and normalised log-probabilities (nats) over the labels'
+    names, None where those of a vote are not known. `votes` are in order."""
 
     branch: Branch
-    log_probabilities: dict[str, float]
-    votes: tuple[tuple[Reply, dict[str, float]], ...]
-
-    @property
-    def label(self) -> str:
-        return most_probable(self.log_probabilities)
+    label: str
+    log_probabilities: dict[str, float] | None
+    votes: tuple[Vote, ...]
 
 
 def most_probable(values: Mapping[str, float]) -> str:
@@ -84,8 +89,11 @@ def read_votes(branches: Sequence[Branch], replies: Mapping[str, Reply], options
     readings = []
     for branch in branches:
         answers = [replies[f"{branch.name}/{vote}"] for vote in range(_votes_wanted(branch, replies, options))]
-        votes = tuple((reply, _read(reply, branch.labels)) for reply in answers)
-        readings.append(Reading(branch, _average([logs for _, logs in votes]), votes))
+        votes = tuple(_read(reply, branch.labels) for reply in answers)
+        logs = _known(votes)
+        together = None if logs is None else _average(logs)
+        label = most_probable(together or Counter(vote.label for vote in votes))
+        readings.append(Reading(branch, label, together, votes))
     return readings
 
 
@@ -97,27 +105,34 @@ def _votes_wanted(branch: Branch, replies: Mapping[str, Reply], options: Judging
     if options.votes != "auto":
         return options.votes
     counts = dict.fromkeys(branch.labels.values(), 0)
-    said: list[dict[str, float]] = []
+    said: list[Vote] = []
     while more := _more_votes(counts, said):
         wanted = len(said) + more
         for vote in range(len(said), wanted):
             reply = replies.get(f"{branch.name}/{vote}")
             try:
-                logs = None if reply is None else _read(reply, branch.labels)
+                one = None if reply is None else _read(reply, branch.labels)
             except RecordError:
-                logs = None  # `read_votes` says what is wrong with it
-            if logs is None:
+                one = None  # `read_votes` says what is wrong with it
+            if one is None:
                 return wanted
-            said.append(logs)
-            counts[most_probable(said[-1])] += 1
+            said.append(one)
+            counts[one.label] += 1
     return len(said)
 
 
-def _more_votes(counts: Mapping[str, int], said: Sequence[dict[str, float]]) -> int:
+def _more_votes(counts: Mapping[str, int], said: Sequence[Vote]) -> int:
     more = votes_owed(list(counts.values()), most=MOST_VOTES, error=SETTLING_ERROR)
-    if more == 0 and len(said) < MOST_VOTES and most_probable(_average(said)) != most_probable(counts):
+    logs = _known(said)
+    if more == 0 and len(said) < MOST_VOTES and logs and most_probable(_average(logs)) != most_probable(counts):
         return 1
     return more
+
+
+def _known(votes: Sequence[Vote]) -> list[dict[str, float]] | None:
+    """The log-probabilities of all votes; None where one has none."""
+    logs = [vote.log_probabilities for vote in votes if vote.log_probabilities is not None]
+    return logs if len(logs) == len(votes) else None
 
 
 def _ask(branch: Branch, vote: int, messages: tuple[Message, ...], options: JudgingOptions) -> Ask:
@@ -138,16 +153,19 @@ def _seed(options: JudgingOptions, vote: int, messages: tuple[Message, ...]) -> 
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
 
 
-def _read(reply: Reply, labels: Mapping[str, str]) -> dict[str, float]:
-    """Log-probabilities of a reply by the labels' names, never below the floor."""
+def _read(reply: Reply, labels: Mapping[str, str]) -> Vote:
+    """What a reply says by the labels' names; log-probabilities are never below the floor."""
     if reply.error is not None:
         raise RecordError(reply.error.kind, reply.error.message)
     given = reply.log_probabilities
+    if given is None and reply.label is not None and reply.label in labels:
+        return Vote(reply, labels[reply.label], None)
     if given is None or given.keys() != labels.keys():
         raise RecordError("bad_reply", "the reply holds no probabilities of the labels that were asked for")
     if any(math.isnan(value) for value in given.values()):
         raise RecordError("nan", "a probability of the reply is not a number")
-    return normalised({name: max(given[label], _FLOOR) for label, name in labels.items()})
+    logs = normalised({name: max(given[label], _FLOOR) for label, name in labels.items()})
+    return Vote(reply, most_probable(logs), logs)
 
 
 def _average(votes: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -166,9 +184,8 @@ def judgements(
 ) -> list[Judgement]:
     """One entry for each vote. `means` undoes the swap of an order; without it a label means what it says."""
     entries = []
-    for vote, (reply, logs) in enumerate(reading.votes):
-        label = most_probable(logs)
-        others = [value for name, value in logs.items() if name != label]
+    for vote, (reply, label, logs) in enumerate(reading.votes):
+        others = [value for name, value in (logs or {}).items() if name != label]
         entries.append(
             Judgement(
                 order=order,
@@ -176,8 +193,8 @@ def judgements(
                 criterion=criterion,
                 label=label,
                 means=means[label] if means else label,
-                probabilities=probabilities(logs),
-                margin=logs[label] - max(others) if others else None,
+                probabilities=None if logs is None else probabilities(logs),
+                margin=logs[label] - max(others) if logs is not None and others else None,
                 reasoning=reply.reasoning or None,
                 reasoning_truncated=reply.reasoning_truncated,
                 critique=_critique(reply),

@@ -13,7 +13,7 @@ def spot_of(placement: Placement, record: Record, verdict: Verdict) -> Side | No
     `verdict` is the one on the record as it is, and not invalid. See `perturbation.RULES`.
     """
     if record.task == "pairwise":
-        shares = verdict.probabilities or {}
+        shares = verdict.shares()
         preferred: Side = "A" if shares.get("A", 0.0) >= shares.get("B", 0.0) else "B"
         return preferred if placement == "favoured" else _other(preferred)
     if placement == "everywhere":
@@ -27,12 +27,14 @@ def favour(record: Record, verdict: Verdict, side: Side) -> float:
     `yes`, of no wrong step; or where the expected score lies on its scale."""
     if isinstance(record, ScoreRecord):
         low, high = record.scale
-        assert verdict.expected_score is not None
-        return (verdict.expected_score - low) / (high - low)
-    shares = verdict.probabilities or {}
+        points = verdict.points()
+        assert points is not None
+        return (points - low) / (high - low)
+    shares = verdict.shares()
     if record.task == "pairwise":
-        return shares[side] + shares.get("tie", 0.0) / 2
-    return shares["yes" if record.task == "verify" else "-1"]
+        # Where the orders differ and nothing else is known, it is in favour of neither.
+        return shares.get(side, 0.0) + shares.get("tie", 0.0) / 2 if shares else 0.5
+    return shares.get("yes" if record.task == "verify" else "-1", 0.0)
 
 
 def _other(side: Side) -> Side:

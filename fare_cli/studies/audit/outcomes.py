@@ -74,8 +74,10 @@ def _order_outcome(
 
 
 def _said(judgments: Sequence[Judgement]) -> dict[str, float]:
-    """The probabilities of the labels as the judge said them, the mean over votes."""
-    return {label: sum(one.probabilities[label] for one in judgments) / len(judgments) for label in ("A", "B")}
+    """The probabilities of the labels as the judge said them, the mean over votes; where it hides them, the shares of
+    the votes."""
+    said = [one.probabilities or {one.label: 1.0} for one in judgments]
+    return {label: sum(one.get(label, 0.0) for one in said) / len(said) for label in ("A", "B")}
 
 
 def _label_under(one: Perturbation, verdict: Verdict, record: Record) -> str:

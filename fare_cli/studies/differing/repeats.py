@@ -105,7 +105,7 @@ def _moved(before: Judgement, after: Judgement) -> float | None:
 
 def _rounded(one: Judgement) -> Mapping[str, float]:
     """As a file has them."""
-    return {label: round(share, 6) for label, share in one.probabilities.items()}
+    return {label: round(share, 6) for label, share in (one.probabilities or {}).items()}
 
 
 def _text(one: Judgement) -> tuple[str, ...]:

@@ -19,10 +19,11 @@ _LABELS = {"pairwise": frozenset({"A", "B", "tie"}), "verify": frozenset({"yes",
 
 
 class OrderSaid(NamedTuple):
-    """What the judge meant in one order of a pair: "A" or "B" of the record, and the log-odds (nats) of A against B."""
+    """What the judge meant in one order of a pair: "A" or "B" of the record, and the log-odds (nats) of A against B,
+    None where it hides its probabilities."""
 
     label: str
-    log_odds: float
+    log_odds: float | None
 
 
 class CriterionSaid(NamedTuple):
@@ -198,7 +199,7 @@ def _criteria(verdict: Verdict) -> dict[str, CriterionSaid] | None:
     if verdict.criteria is None:
         return None
     return {
-        name: CriterionSaid(one.score, _shares(one.probabilities, f"criteria.{name}.probabilities"))
+        name: CriterionSaid(one.score, _shares(one.probabilities or {}, f"criteria.{name}.probabilities"))
         for name, one in verdict.criteria.items()
     }
 
@@ -222,7 +223,7 @@ def _scale(verdict: Verdict) -> tuple[int, int] | None:
     held = (
         [verdict.probabilities]
         if verdict.probabilities
-        else [one.probabilities for one in (verdict.criteria or {}).values()]
+        else [one.probabilities or {} for one in (verdict.criteria or {}).values()]
     )
     labels = [label for one in held for label in one]
     if not labels:
@@ -240,12 +241,13 @@ def _orders(judgments: Sequence[Judgement]) -> dict[str, OrderSaid]:
         votes = [one for one in judgments if one.order == order]
         if not votes:
             continue
-        shares = [_shares(one.probabilities, "judgments.probabilities") for one in votes]
+        shares = [_shares(one.probabilities or {one.label: 1.0}, "judgments.probabilities") for one in votes]
         # What the model calls A is the answer shown first.
         first, second = (math.fsum(one.get(label, 0.0) for one in shares) / len(shares) for label in ("A", "B"))
         odds = math.log(max(first, SMALLEST)) - math.log(max(second, SMALLEST))
         label = votes[0].means if len(votes) == 1 else (shown_first if first >= second else shown_second)
         if label not in ("A", "B"):
             raise RecordError("bad_value", f"{label!r} is no answer of a pair", "judgments.means")
-        found[order] = OrderSaid(label, odds if order == "ab" else -odds)
+        is_known = all(one.probabilities is not None for one in votes)
+        found[order] = OrderSaid(label, (odds if order == "ab" else -odds) if is_known else None)
     return found

@@ -186,8 +186,9 @@ def _direction(case: Case) -> float:
 
 def _lean(case: Case) -> float | None:
     """The log-odds of A against B, averaged over the orders; without judgments the difference of the probabilities."""
-    if case.orders:
-        return math.fsum(said.log_odds for said in case.orders.values()) / len(case.orders)
+    odds = [said.log_odds for said in case.orders.values() if said.log_odds is not None]
+    if odds:
+        return math.fsum(odds) / len(odds)
     shares = case.probabilities or {}
     return shares["A"] - shares["B"] if {"A", "B"} <= shares.keys() else None
 

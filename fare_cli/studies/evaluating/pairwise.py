@@ -16,11 +16,14 @@ def pairwise_parts(cases: Sequence[Case]) -> list[Part]:
     rules = sorted({case.rule for case in found if case.rule})
     says_tie = "agree_or_tie" in rules
     measures = measure_pairs([_pair(case) for case in found], clusters, says_tie=says_tie)
-    in_both = [index for index, case in enumerate(found) if len(case.orders) == 2]
+    in_both = [
+        (ab.log_odds, ba.log_odds, cluster)
+        for case, cluster in zip(found, clusters, strict=True)
+        if (ab := case.orders.get("ab")) and (ba := case.orders.get("ba"))
+    ]
+    known = [(ab, ba, cluster) for ab, ba, cluster in in_both if ab is not None and ba is not None]
     nats = position_bias_in_nats(
-        [found[index].orders["ab"].log_odds for index in in_both],
-        [found[index].orders["ba"].log_odds for index in in_both],
-        [clusters[index] for index in in_both],
+        [ab for ab, _, _ in known], [ba for _, ba, _ in known], [cluster for _, _, cluster in known]
     )
     ties = f" Ties in gold are left out ({measures.ties_left_out}): this judge cannot say tie." * bool(
         measures.ties_left_out

@@ -70,9 +70,7 @@ def _value_parts(
             if golden:
                 row.append(clustered_proportion([verdict.gold == "yes" for _, verdict in judged], clusters))
         else:
-            drawn.append(
-                mean([verdict.expected_score or 0.0 for _, verdict in judged], clusters) or Estimate(0.0, None)
-            )
+            drawn.append(mean([verdict.points() or 0.0 for _, verdict in judged], clusters) or Estimate(0.0, None))
             row.append(drawn[-1])
         rows.append(tuple(row))
     heads = [("place", "place"), ("system", "system"), ("answers", "answers")]
@@ -117,7 +115,7 @@ def _difficulty_parts(valued: Valued, found: Difficulties) -> Iterator[Table | P
 def _by_question(judged: Sequence[tuple[Answer, Verdict]], task: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
     for answer, verdict in judged:
-        points = float(verdict.verdict == "yes") if task == "verify" else verdict.expected_score or 0.0
+        points = float(verdict.verdict == "yes") if task == "verify" else verdict.points() or 0.0
         found[cluster_of(answer.record)].append(points)
     return found
 

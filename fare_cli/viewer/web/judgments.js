@@ -82,8 +82,12 @@ function judgmentView(verdict) {
       : null,
     Object.entries(verdict.criteria ?? {})
       .map(([name, one]) => [
-        el("h3", {}, `${name}: score ${one.score}, expected ${one.expected_score.toFixed(2)}`),
-        ...probabilities("score", one.probabilities),
+        el(
+          "h3",
+          {},
+          `${name}: score ${one.score}${one.expected_score === null ? "" : `, expected ${one.expected_score.toFixed(2)}`}`,
+        ),
+        ...(one.probabilities ? probabilities("score", one.probabilities) : []),
       ])
       .flat(),
     own.length
@@ -117,14 +121,18 @@ function judgment(task, one, all) {
     el("p", { class: "read-here" }, el("span", {}, "Verdict: "), el("mark", {}, one.label.trim())),
     remark(
       one.forced ? "The judge wrote no verdict line, so this one was put there. " : "",
-      "The label was read at the marked place, from the probabilities that the judge had there",
+      one.probabilities
+        ? "The label was read at the marked place, from the probabilities that the judge had there"
+        : "The label is what the judge wrote at the marked place; its server does not tell its probabilities",
       one.order === "ba" || one.label.trim() !== one.means ? `. It means ${inWords(task, one.means)}` : "",
       `.${margin}`,
     ),
-    fold(
-      "Its probabilities at that place",
-      false,
-      ...probabilities(one.order === "ba" ? "shown" : task, one.probabilities),
-    ),
+    one.probabilities
+      ? fold(
+          "Its probabilities at that place",
+          false,
+          ...probabilities(one.order === "ba" ? "shown" : task, one.probabilities),
+        )
+      : null,
   );
 }
