@@ -1,9 +1,10 @@
 """What a cascade costs and how often it is right, against one stage for all records.
 
 `python -m benchmarks.cascade RECORDS FOLDER [MODEL] [MAX_TOKENS] [TOLERANCE]` judges records with gold directly, with
-critiques, and with votes, learns thresholds on every second one, and measures on the others what each stage is alone,
-what the cascade is by these thresholds, and by fare's own. Verdicts are kept in FOLDER, so that the same command goes
-on after an interruption; the report is FOLDER/report.html, its plot FOLDER/plot.svg.
+critiques, and with votes (one record of each of 200 questions, drawn with a fixed seed), learns thresholds on every
+second one, and measures on the others what each stage is alone, what the cascade is by these thresholds, and by fare's
+own. Verdicts are kept in FOLDER, so that the same command goes on after an interruption; the report is
+FOLDER/report.html, its plot FOLDER/plot.svg.
 
 `python -m benchmarks.cascade --simulated FOLDER` does the same with a judge that is calibrated, right in 80% directly
 and in 90% with a critique of 200 tokens, on 4,000 answers.
@@ -12,6 +13,7 @@ and in 90% with a critique of 200 tokens, on 4,000 answers.
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +33,7 @@ from fare_cli.studies.evaluating.sources import Reading, record_source
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
 from fare_cli.thresholds import LearntThresholds
 
+_QUESTIONS = 200
 OpenJudge = Callable[[JudgingOptions, LearntThresholds | None], Judge | BackendJudge]
 _COLOURS = {"c0": "#2f6db3", "c1": "#c4561a", "c2": "#3b8a4e", "c3": "#8a5bb0", "line": "#ddd", "quiet": "#666"}
 
@@ -47,6 +50,7 @@ def compare(open_judge: OpenJudge, records: Path, folder: Path, max_tokens: int,
     learnt = learn_thresholds([_half(one, 0) for one in kept], tolerance=tolerance)
     learnt.thresholds.write(folder / "thresholds.json")
     others = [_half(one, 1) for one in kept]
+    _share_replies([folder / name for name in stages], folder / "auto")
     cascade = _half(_judged(open_judge(auto, learnt.thresholds), records, folder / "auto"), 1)
     facts = {
         "records learnt on": learnt.thresholds.records,
@@ -66,6 +70,16 @@ def _judged(judge: Judge | BackendJudge, records: Path, folder: Path) -> Verdict
         judge.close()
     print(f"{folder.name}: {_run_in_words(found)}", file=sys.stderr)
     return found
+
+
+def _share_replies(stages: Sequence[Path], cascade: Path) -> None:
+    """Gives the cascade's journal the replies of its stages, which are asked the very same."""
+    cascade.mkdir(parents=True, exist_ok=True)
+    for journal in (path for folder in stages for path in folder.glob("*.journal.jsonl")):
+        shared = cascade / journal.name
+        if not shared.exists():
+            parts = [(folder / journal.name).read_bytes() for folder in stages]
+            shared.write_bytes(b"".join(parts))
 
 
 def _half(found: VerdictSet, which: int) -> VerdictSet:
@@ -112,6 +126,19 @@ def _simulated_records(folder: Path) -> Path:
     return path
 
 
+def _drawn(records: Path, folder: Path) -> Path:
+    """One record of each of so many questions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
+    random.Random(0).shuffle(rows)
+    by_question: dict[str, str] = {}
+    for row in rows:
+        by_question.setdefault(row["question"], json.dumps(row) + "\n")
+    path = folder / "records.jsonl"
+    path.write_text("".join(list(by_question.values())[:_QUESTIONS]), encoding="utf-8")
+    return path
+
+
 def _write(report: Report, folder: Path) -> None:
     html = page(report)
     (folder / "report.html").write_text(html)
@@ -138,7 +165,7 @@ def main(arguments: Sequence[str]) -> None:
         judge.thresholds = thresholds
         return judge
 
-    _write(compare(opened, records, folder, int(max_tokens), float(tolerance)), folder)
+    _write(compare(opened, _drawn(records, folder), folder, int(max_tokens), float(tolerance)), folder)
 
 
 if __name__ == "__main__":

@@ -72,10 +72,15 @@ def rollout(
     slots: Annotated[int | None, typer.Option("--slots", help="Turns that are written at the same time.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="CPU threads.")] = None,
     ctx: Annotated[int | None, typer.Option("--ctx", help="Tokens that one ask may take, prompt and turn.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="A server that serves the policy, such as vLLM (docs/http.md)."),
+    ] = None,
     seed: _Seed = 0,
     force: _Force = False,
 ) -> None:
     """Sample the policy on records, keep what is right, and write the samples to train on, easy to hard."""
+    from fare_cli.backends.http.options import ServerOptions
     from training import rollout as rollouts
     from training.policy import LocalPolicy
 
@@ -87,7 +92,10 @@ def rollout(
         curriculum=curriculum,
         seed=seed,
     )
-    policy = LocalPolicy(model, options, prompts_dir=prompts, lora=lora, slots=slots, threads=threads, ctx=ctx)
+    server = None if url is None else ServerOptions(url)
+    policy = LocalPolicy(
+        model, options, prompts_dir=prompts, lora=lora, slots=slots, threads=threads, ctx=ctx, server=server
+    )
     try:
         make = rollouts.from_critiques if from_critiques else rollouts.rollout
         _tell(make(records, output, policy, policy.gguf, options, say=say, force=force))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fare_cli.errors import InvalidRecordsError
+from fare_cli.errors import InvalidRecordsError, UsageError
 
 if TYPE_CHECKING:
     from training.curation.sources import Source
@@ -94,6 +94,10 @@ def command(
     slots: Annotated[int | None, typer.Option("--slots", help="Answers that are written at the same time.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="CPU threads.")] = None,
     ctx: Annotated[int | None, typer.Option("--ctx", help="Tokens that one ask may take, prompt and answer.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="A server that serves the one --model, such as vLLM (docs/http.md)."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed samples and chooses otherwise.")] = 0,
     report: Annotated[
         bool, typer.Option("--report", help="Print how far right and wrong are told apart by form alone.")
@@ -105,6 +109,7 @@ def command(
     math-verify compares the final answer of each with the known one. Of every pair of a right and a wrong answer comes
     a pairwise record and two verify records. What cannot be graded is counted and left out.
     """
+    from fare_cli.backends.http.options import ServerOptions
     from training.curation.sources import NEVER, check_never, parse_source
     from training.generation.pairing import PairingOptions
     from training.generation.sampling import GenerationOptions
@@ -116,7 +121,10 @@ def command(
     sampling = GenerationOptions(tries, temperature, max_tokens, seed)
     pairing = PairingOptions(per_question, reference_share, same_generator)
     generation = Generation(sources, sampling, pairing, credit, limit)
-    generators = [LocalPolicy(one, sampling, slots=slots, threads=threads, ctx=ctx) for one in model]
+    if url is not None and len(model) > 1:
+        raise UsageError("--url serves one model", "run once for each; the journals of others are kept")
+    server = None if url is None else ServerOptions(url)
+    generators = [LocalPolicy(one, sampling, slots=slots, threads=threads, ctx=ctx, server=server) for one in model]
     counts = generate(generation, generators, output, force=force)
     if report:
         typer.echo("\n".join(report_lines(counts)))

@@ -1,11 +1,13 @@
-"""The policy on a GGUF file in this process."""
+"""The policy on a GGUF file in this process, or behind a server that serves it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fare_cli.asks import Backend
+from fare_cli.backends.http.options import ServerOptions
 from fare_cli.engine.options import EngineOptions
+from fare_cli.errors import UsageError
 from fare_cli.gguf.store import resolve_model
 from fare_cli.identity import JudgingOptions
 from fare_cli.judge import Judge, work_of
@@ -17,6 +19,7 @@ class LocalPolicy:
     """A model of fare, by name or path, with an adapter or without, as what is sampled from. Close it.
 
     Its prompts are those of `prompts_dir`, else its own, else fare's. All tries of a record branch from one prefill.
+    With a `server` that one writes, and of the file only vocabulary, template and prompts are used.
     """
 
     def __init__(
@@ -29,11 +32,14 @@ class LocalPolicy:
         slots: int | None = None,
         threads: int | None = None,
         ctx: int | None = None,
+        server: ServerOptions | None = None,
     ) -> None:
+        if server is not None and any(one is not None for one in (lora, slots, threads, ctx)):
+            raise UsageError("--lora, --slots, --threads and --ctx are for this machine, and --url names a server")
         judging = JudgingOptions(votes=options.tries, temperature=options.temperature, max_tokens=options.max_tokens)
         engine = EngineOptions(lora=lora, slots=slots, threads=threads, ctx=ctx, **work_of(judging))
         found = resolve_model(model)
-        self._judge = Judge(found, options=judging, prompts_dir=prompts_dir, engine=engine)
+        self._judge = Judge(found, options=judging, prompts_dir=prompts_dir, engine=engine, server=server)
         self.gguf = found.path
 
     @property
@@ -42,7 +48,7 @@ class LocalPolicy:
 
     @property
     def weights(self) -> str:
-        return self._judge.identity("verify").weights
+        return self._judge.weights
 
     def prompt(self, task: str) -> TaskPrompt:
         return self._judge.prompt(task).prompt

@@ -138,6 +138,14 @@ def test_the_report_shows_every_stage_and_draws_them() -> None:
     assert rows[4]["prompt_tokens"] + rows[4]["generated_tokens"] == pytest.approx(tokens(own))
     assert "always votes" in "\n".join(text_lines(report))
     assert "tokens of a record" in page(report)
+    # No stage by itself, and no cascade, lies above the line of the best.
+    one_stage, front, as_learnt = report.to_json()["plots"]["cascade-plot"]["series"]
+    heights = [point["y"] for point in front["points"]]
+    assert heights == sorted(heights)
+    for point in [*one_stage["points"], *as_learnt["points"]]:
+        best = max(one["y"] for one in front["points"] if one["x"] <= point["x"])
+        # The learnt thresholds are finer than those that the line tries.
+        assert best >= point["y"] - (0.01 if point["label"] == "learnt" else 0)
 
 
 def test_verdicts_that_are_no_stages_of_one_cascade_are_refused() -> None:
@@ -229,6 +237,9 @@ def test_no_worse_by_hand() -> None:
     # Records of a question that go together show no more than one of them.
     clusters = [number // 20 for number in range(400)]
     assert not is_no_worse(half, half, 0.02, clusters, confidence=0.95)
+    right, one_question_lost = [True] * 400, [number >= 20 for number in range(400)]
+    assert is_no_worse(right, one_question_lost, 0.1, confidence=0.95)
+    assert not is_no_worse(right, one_question_lost, 0.1, clusters, confidence=0.95)
 
 
 def test_no_worse_errs_as_rarely_as_it_says() -> None:

@@ -94,7 +94,7 @@ def test_the_first_certain_stage_decides_and_later_ones_are_never_asked(
 def test_orders_that_differ_go_on_however_sure_each_is() -> None:
     for combine in ("agree", "mean"):
         task = task_of("pairwise", replace(AUTO, combine=combine))  # type: ignore[arg-type]
-        _, verdict = through(task, {"direct/ab": 0.999, "direct/ba": 0.01, "critique": 0.99})
+        _, verdict = through(task, {"direct/ab": 0.9999999, "direct/ba": 0.4, "critique": 0.99})
         assert verdict.cascade is not None
         assert [one.consistent for one in verdict.cascade.stages] == [False, True]
         assert verdict.cascade.decided_by == "critique"
