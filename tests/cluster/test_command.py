@@ -27,7 +27,7 @@ def pairs(begin: int, end: int) -> list[dict[str, str]]:
 
 @pytest.fixture
 def settings(tiny_model: Path) -> dict[str, str]:
-    return {"FARE_MODEL": str(tiny_model), "FARE_MODE": "direct"}
+    return {"FARE_MODEL": str(tiny_model), "FARE_MODE": "direct", "RAY_worker_niceness": "0"}
 
 
 @pytest.fixture
