@@ -42,7 +42,8 @@ const QUESTIONS = {
 };
 
 /** The panel; `changed` is called after every verdict that was kept, and `reveal` where the judge's may be looked at.
- * `think` may take its time, and throw where nothing was kept: `attempt` runs what a person's hand began. */
+ * `think` and `changed` may take their time, and `think` throw where nothing was kept: `attempt` runs what a person's hand
+ * began. */
 function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, reveal, attempt = (work) => work() }) {
   const opinion = opinionOn(record);
   const choices = choicesFor(verdict, order, hidesJudge);
@@ -51,7 +52,8 @@ function reviewPanel(record, verdict, { blind, hidesJudge, order, changed, revea
     const own = opinionOn(record);
     await think(record, { verdict: own?.verdict === label ? null : label, note: note.value }, { blind, order });
     say(own?.verdict === label ? "Taken back." : `Your verdict: ${choices.find((one) => one.label === label).words}.`);
-    changed();
+    // Awaited: the next key counts only when what this one leads to is there.
+    await changed();
   };
   const note = el("textarea", { id: "note", rows: 3, maxlength: 20000, onchange: () => attempt(keepNote) });
   note.value = opinion?.note ?? "";
