@@ -90,12 +90,11 @@ class Settings(BaseModel):
     @field_validator("votes", mode="before")
     @classmethod
     def _votes(cls, value: object) -> object:
-        if value == "auto":
-            return value
+        """The value as it is: whether a text may stand for a number is decided by how strictly all is read."""
         number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
             raise ValueError("should be a whole number from 1 on, or auto")
-        return number
+        return value
 
     def origin(self, name: str) -> str:
         """Where a value came from: a flag (`--votes`), a variable (`FARE_VOTES`), a file, or `default`."""
