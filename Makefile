@@ -13,7 +13,7 @@ demo: setup
 	@bash scripts/demo.sh
 
 test: setup-tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 check: setup-tests
 	.venv/bin/ruff check

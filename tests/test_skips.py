@@ -36,15 +36,16 @@ _SKIPPING = {
 }
 
 
+@pytest.mark.parametrize("how", [(), ("-n", "2", "--dist", "loadfile")], ids=["alone", "as make test"])
 @pytest.mark.parametrize("source", _SKIPPING.values(), ids=_SKIPPING.keys())
-def test_a_skip_fails_the_run_unless_it_is_listed(suite: Path, source: str) -> None:
+def test_a_skip_fails_the_run_unless_it_is_listed(suite: Path, source: str, how: tuple[str, ...]) -> None:
     (suite / "test_skipping.py").write_text(source)
-    code, said = _run(suite)
+    code, said = _run(suite, *how)
     assert code == 1, said
     assert "unlisted skip: test_skipping.py" in said
 
     (suite / "SKIPS").write_text("test_skipping.py*: needs what this machine has not\n")
-    code, said = _run(suite)
+    code, said = _run(suite, *how)
     assert code == 0, said
 
 
