@@ -197,7 +197,9 @@ def _settings(recorded: Recorded, judging: JudgeOptions) -> Settings:
             f"replay it with the version that judged: {recorded.judge.fare}",
         )
     named = {**known, **flags}
-    if "model" not in flags and recorded.judge.identity:
+    # A server has its own model, and a file that is named beside it is one for the vocabulary.
+    is_served = load_settings(flags, isolated=judging.isolated).backend == "http"
+    if "model" not in flags and recorded.judge.identity and not is_served:
         named = {**_weights_of(recorded), **named}
     settings = load_settings(named, isolated=judging.isolated)
     # What the file was judged without is not taken from a variable or a project file either.
@@ -209,6 +211,11 @@ def _weights_of(recorded: Recorded) -> dict[str, str | None]:
     from fare_cli.gguf.store import installed_models, known_file, resolve_model
 
     name, weights = str(recorded.judge.identity.get("model")), str(recorded.judge.weights)
+    if weights.startswith("served:"):
+        raise ModelError(
+            f"{recorded.path} was judged by a server",
+            "name one: --backend http --url URL, and --model FILE for its vocabulary if it was named then",
+        )
     base, _, adapter = weights.removeprefix("sha256:").partition("+lora:sha256:")
     installed = resolve_model(name) if name in installed_models() else None
     found = known_file(base)

@@ -9,6 +9,8 @@ AVX, so that SmolLM2 judges little here, and a model with random weights the res
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from fare_cli import records
 from fare_cli.asks import Ask, Reply
 from fare_cli.identity import JudgingOptions
 from tests.backends.http.llama_server import llama_server
+from tests.cli.conftest import PROGRAM, environment
 from tests.engine.tiny_models import write_qwen3
 
 TOLERANCE = 0.3
@@ -166,3 +169,22 @@ def test_a_file_of_another_model_is_refused(tiny: Served, smollm2_path: Path) ->
         pytest.raises(fare.ModelError, match="the server's vocabulary has"),
     ):
         judge.backend()
+
+
+def test_a_file_that_a_server_judged_is_replayed_by_a_server(tiny: Served, tmp_path: Path) -> None:
+    inputs, kept = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    inputs.write_text("".join(json.dumps(one) + "\n" for one in RECORDS["verify"]), "utf-8")
+    server = ("--backend", "http", "--url", tiny.url, "--model", str(tiny.model))
+
+    def run_fare(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*PROGRAM, *arguments]
+        return subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run_fare("judge", "verify", str(inputs), "-o", str(kept), "--mode", "direct", *server).returncode == 0
+    again = run_fare("diff", "--replay", str(kept), *server)
+    assert again.returncode == 0, again.stderr
+    assert "no verdict of 2 flipped" in again.stdout
+    alone = run_fare("diff", "--replay", str(kept))
+    assert alone.returncode == 5
+    assert "was judged by a server" in alone.stderr
+    assert "--backend http --url" in alone.stderr
