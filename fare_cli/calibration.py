@@ -12,22 +12,20 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fare_cli.asks import Ask, Reply
-from fare_cli.errors import InputError, UsageError
+from fare_cli.errors import UsageError
 from fare_cli.identity import JudgeIdentity, JudgingOptions
+from fare_cli.learnt import LearntFile
 from fare_cli.prompting import TaskPrompt
 from fare_cli.records import Record, TaskName
-from fare_cli.run.files import write_whole
 from fare_cli.tasks import Task
 from fare_cli.verdicts import SMALLEST, Verdict
 
 Method = Literal["temperature", "isotonic"]
-_NO_FILE = "calibration files are what fare eval --calibrate FILE writes"
 
 
 class _Closed(BaseModel):
@@ -109,12 +107,16 @@ class Scores(_Closed):
     log_loss: float
 
 
-class Calibration(_Closed):
+class Calibration(LearntFile):
     """What `fare eval --calibrate` writes: how to mend the probabilities of one judge on one task.
 
     `judge` is its identity as manifests have it, at least its `fingerprint`. `before` and `after` are of the records
     that it was fitted on, `after` out of fold: each record is mended by a fit without the records of its cluster.
     """
+
+    what = "calibration"
+    is_none = "is no calibration"
+    hint = "calibration files are what fare eval --calibrate FILE writes"
 
     fare_calibration: Literal[1] = 1
     task: TaskName
@@ -131,24 +133,6 @@ class Calibration(_Closed):
         """16 hex digits over everything that can change a verdict."""
         content = [self.task, self.judge.get("fingerprint"), self.mending.model_dump(mode="json")]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-    def write(self, path: Path) -> None:
-        """Puts the calibration at `path` in one step. Raises EnvironmentFault where the disk does not take it."""
-        write_whole(path, self.model_dump_json(indent=2) + "\n", "calibration")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The calibration at `path`. Raises InputError for a file that cannot be read or holds none."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"calibration {path} cannot be read: {error.strerror}", _NO_FILE) from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"{path} is no calibration: {f'`{field}`: ' if field else ''}{first['msg']}", _NO_FILE
-            ) from None
 
     def bind(self, judge: JudgeIdentity) -> JudgeIdentity:
         """The judge with its probabilities mended, whose fingerprint is another one; what it asks is the same.

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from fare_cli.errors import InputError, UsageError
+from fare_cli.errors import UsageError
 from fare_cli.identity import JudgeIdentity, Thresholds
+from fare_cli.learnt import LearntFile
 from fare_cli.records import TaskName
-from fare_cli.run.files import write_whole
 from fare_cli.tasks.cascade import stage_options
 from fare_cli.verdicts import Stage
 
-_NO_FILE = "threshold files are what fare eval --learn-thresholds FILE writes"
 _LEARN = "learn some for this judge: fare eval --verdicts FILE ... --learn-thresholds FILE, a file for each stage"
 
 
@@ -32,7 +30,7 @@ def stage_identities(judge: JudgeIdentity) -> dict[Stage, JudgeIdentity]:
     }
 
 
-class LearntThresholds(BaseModel):
+class LearntThresholds(LearntFile):
     """What `fare eval --learn-thresholds` writes: from which certainty on the stages of one cascade decide.
 
     `stages` are the judges as manifests have them, at least their `fingerprint`. On the records with gold that they
@@ -40,7 +38,9 @@ class LearntThresholds(BaseModel):
     confidence. A null threshold: the stage never decides, and is not asked.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    what = "thresholds"
+    is_none = "holds no thresholds"
+    hint = "threshold files are what fare eval --learn-thresholds FILE writes"
 
     fare_thresholds: Literal[1] = 1
     task: TaskName
@@ -51,24 +51,6 @@ class LearntThresholds(BaseModel):
     confidence: float = Field(gt=0, lt=1)
     records: int
     clusters: int
-
-    def write(self, path: Path) -> None:
-        """Puts the thresholds at `path` in one step. Raises EnvironmentFault where the disk does not take it."""
-        write_whole(path, self.model_dump_json(indent=2) + "\n", "thresholds")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The thresholds at `path`. Raises InputError for a file that cannot be read or holds none."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"thresholds {path} cannot be read: {error.strerror}", _NO_FILE) from None
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"{path} holds no thresholds: {f'`{field}`: ' if field else ''}{first['msg']}", _NO_FILE
-            ) from None
 
     def bind(self, judge: JudgeIdentity) -> JudgeIdentity:
         """The cascade with these thresholds. What its stages ask stays the same.

@@ -59,10 +59,11 @@ _MAY_IMPORT = {
     "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},
     # Published files are opened and read like inputs, records written and named like those of a run.
     "importers": _WAIST | _RECORDS | {"run.files", "run.ids", "run.lines", "run.parquet"},
+    "learnt": {"errors", "run.files"},
     # It wraps a task, so that calibrated verdicts are made where verdicts are, and writes its file.
-    "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    "calibration": _WAIST | _RECORDS | _PROMPTS | {"tasks", "learnt"},
     # Thresholds of a cascade are bound to its judges, and stand in a file like a calibration's.
-    "thresholds": _WAIST | _RECORDS | _PROMPTS | {"tasks", "run.files"},
+    "thresholds": _WAIST | _RECORDS | _PROMPTS | {"tasks", "learnt"},
     "judge": _WAIST
     | _RECORDS
     | _PROMPTS
