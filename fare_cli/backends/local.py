@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from fare_cli.asks import Answer, Ask, BackendInfo
+from fare_cli.backends.interrupting import ctrl_c_calls
 from fare_cli.engine import openmp
 from fare_cli.engine.options import EngineOptions
 from fare_cli.engine.probe import remembered_probe
@@ -72,7 +70,7 @@ class LocalBackend:
 
     def collect(self) -> list[Answer]:
         try:
-            with self._ctrl_c_interrupts():
+            with ctrl_c_calls(self.interrupt):
                 while not self._interrupted:
                     if not self.engine.busy:
                         return []
@@ -86,22 +84,6 @@ class LocalBackend:
             self._interrupted = False
             self.engine.resume()
             raise
-
-    @contextlib.contextmanager
-    def _ctrl_c_interrupts(self) -> Iterator[None]:
-        """Lets Ctrl-C set the flag where nobody else handles it.
-
-        Python's own handler would raise inside llama.cpp's abort callback, where the exception is lost.
-        """
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield
-            return
-        signal.signal(signal.SIGINT, lambda *_: self.interrupt())
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def nudge(self) -> None:
         self._nudged = True

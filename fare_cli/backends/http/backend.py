@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ from fare_cli.backends.http.connection import Connection, Lost, Refused
 from fare_cli.backends.http.guarding import Neutraliser
 from fare_cli.backends.http.options import ServerOptions
 from fare_cli.backends.http.pacing import Closed
+from fare_cli.backends.interrupting import ctrl_c_calls
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 
 _POLL_S = 0.1
@@ -124,7 +124,7 @@ class HttpBackend:
     def collect(self) -> list[Answer]:
         """Waits until at least one ask is answered; [] if none is under way, or after a `nudge`. Raises
         EnvironmentFault where the server is gone for good, KeyboardInterrupt soon after `interrupt`."""
-        with self._ctrl_c_interrupts():
+        with ctrl_c_calls(self.interrupt):
             while True:
                 if self._interrupted:
                     self._interrupted = False
@@ -192,19 +192,6 @@ class HttpBackend:
             return Reply(error=ReplyError(error.kind, str(error)), injection_guard=self._asker.guarded)
         except ModelError as error:
             return Reply(error=ReplyError("bad_ask", error.message), injection_guard=self._asker.guarded)
-
-    @contextlib.contextmanager
-    def _ctrl_c_interrupts(self) -> Iterator[None]:
-        """Lets Ctrl-C set the flag where nobody else handles it, so that no answer is lost between two lines."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield
-            return
-        signal.signal(signal.SIGINT, lambda *_: self.interrupt())
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _served(self, name: str | None) -> Served:
         """The model that is asked. Raises UsageError where the server has no or several ones and none is named."""
