@@ -2,8 +2,8 @@
 
     python scripts/nano_records.py CURATED -o DIR
 
-writes cold.jsonl (for the cold start: records with critiques), records.jsonl (for the iterations), both without a common
-question, and of the held-out side watched.jsonl (to look at after each stage) and test.jsonl (to report on).
+writes cold.jsonl (for the cold start: records with critiques), records.jsonl (for the iterations), both without a
+common question, and of the held-out side watched.jsonl (to look at after each stage) and test.jsonl (to report on).
 """
 
 from __future__ import annotations

@@ -35,11 +35,13 @@ _LONG = 40
 _LONGEST = 8
 """Words of a fact; a longer right answer is a sentence with words of its own."""
 _SPAN = re.compile(r"\b(?:[A-Z][\w'-]*(?: (?:of |the )?[A-Z][\w'-]*)*|\d[\d,.]*\d|\d)\b")
-_FUNCTION_WORDS = frozenset(
+_WORDS = (
     "a an and as at after all although before both but by despite during each following for from he her his however if "
     "in it its of on one she since some that the their there these they this those though through to two under until "
-    "when where which while who with".split()
+    "when where which while who with"
 )
+_BEGINNINGS = frozenset(_WORDS.split())
+"""What a sentence may begin with in capitals without being a name."""
 _SENTENCE_END = re.compile(r"(?<=[a-z0-9)\]\"'][.!?])\s*(?=[A-Z\"])")
 
 
@@ -105,20 +107,20 @@ def _facts(rows: Iterable[Row], counts: Counter[str]) -> list[_Fact]:
 
 
 def _gaps(fact: _Fact, seed: int) -> list[tuple[_Fact, str]]:
-    """Questions for a name or number that a sentence of the knowledge lacks, each with the sentence as a form to fill."""
+    """Questions for a name or number that a sentence of the knowledge lacks; each with the sentence, to be filled."""
     found = []
     for number, sentence in enumerate(fact.sentences):
         rest = fact.sentences[:number] + fact.sentences[number + 1 :]
         for match in _SPAN.finditer(sentence):
             name = match.group()
             start = match.start()
-            if name.split()[0].casefold() in _FUNCTION_WORDS:
+            if name.split()[0].casefold() in _BEGINNINGS:
                 first, _, name = name.partition(" ")
                 start += len(first) + 1
             before, after = sentence[:start], sentence[start + len(name) :]
             text = random.Random(f"{seed}/{sentence}/{name}").choice(_GAPS).format(text=f"{before}____{after}")
             gap = _Fact(fact.group, text, name, rest)
-            is_name = len(name) > 1 and name.casefold() not in _FUNCTION_WORDS
+            is_name = len(name) > 1 and name.casefold() not in _BEGINNINGS
             if is_name and not gap.says(text) and not set("{}") & set(sentence) and len(sentence.split()) <= _LONG:
                 found.append((gap, f"{before}{{fact}}{after}"))
     random.Random(f"{seed}/{fact.group}/gaps").shuffle(found)
