@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.adapter import check_fit
 from fare_cli.gguf.catalog import CatalogModel, PackageSource, ShippedSource, catalog
 from fare_cli.gguf.disk import Say, check_space, whole_file, writing
 from fare_cli.gguf.fetch.licence import Accept, see_accepted
@@ -21,8 +20,16 @@ from fare_cli.gguf.fetch.transfer import KEPT, Remote, Show, bytes_missing, clea
 from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
-from fare_cli.gguf.split import part_file_names, read_model
-from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, model_sha256, models_folder, resolve_model
+from fare_cli.gguf.split import part_file_names
+from fare_cli.gguf.store import (
+    ModelFile,
+    catalog_sha256,
+    file_sha256,
+    installed_models,
+    model_sha256,
+    models_folder,
+    resolve_model,
+)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -99,18 +106,20 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
         with whole_file(card_file(target)) as card:
             card.write(want.source.card())
     _note(target, origin_of(want), model.licence, model.sha256, model=model)
-    if model.base is None:
-        return ModelFile(target, want.name, model.sha256)
-    found = resolve_model(want.name)
-    check_fit(target, read_model(target), model.base, read_model(found.path))
-    return found
+    return resolve_model(want.name)
 
 
 def _bring_base(base: str, say: Say) -> None:
-    """Installs the model of the catalog that an adapter is judged on, unless one is installed under that name."""
-    if base not in installed_models():
+    """Installs the model of the catalog that an adapter is judged on. Raises ModelError where another one is there."""
+    there = installed_models().get(base)
+    if there is None:
         say(f"it stands on {base}, which is brought first")
         pull(base, say=say)
+    elif catalog_sha256(base) not in (None, model_sha256(there)):
+        raise ModelError(
+            f"the model installed as {base} is not the one that it was made for",
+            f"remove that one with: fare models remove {base}",
+        )
 
 
 def _opened(want: Wanted, file: Path | None, say: Say) -> AbstractContextManager[IO[bytes]]:
