@@ -1,4 +1,8 @@
-"""`python -m training VERB`: the tree of verbs. Errors end it as they end `fare`."""
+"""`python -m training VERB`: the tree of verbs. Errors end it as they end `fare`.
+
+A verb's command stands in its own file, except where that file imports the engine or torch: asking for help loads
+neither, so `rollout`, `sft`, `export` and `loop` are described here.
+"""
 
 from __future__ import annotations
 
