@@ -140,20 +140,14 @@ def test_paths_may_be_relative(start_checkpoint: Path, tmp_path: Path, monkeypat
 
 
 def test_an_adapter_becomes_an_adapter_on_its_base(
-    start_checkpoint: Path,
-    start_gguf: Path,
-    samples: Path,
-    records: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    start_checkpoint: Path, start_gguf: Path, samples: Path, records: Path, tmp_path: Path
 ) -> None:
-    # Named as a user names them: relative to where he is.
-    monkeypatch.chdir(tmp_path)
-    folder, output = Path("adapter"), Path("adapter.gguf")
+    folder = tmp_path / "adapter"
     sft(samples, folder, str(start_checkpoint), _config(Lora(rank=4, alpha=8)), say=lambda _: None)
+    output = tmp_path / "adapter.gguf"
     with pytest.raises(UsageError, match="is an adapter"):
         export(folder, output, ExportOptions(), say=lambda _: None)
-    below = Base(str(start_gguf), Path(os.path.relpath(start_checkpoint)))
+    below = Base(str(start_gguf), start_checkpoint)
     manifest = export(folder, output, ExportOptions(), base=below, check=records, say=lambda _: None)
     assert manifest.counts["labels"]["LoRA"]["same_clear"] == manifest.counts["labels"]["LoRA"]["clear"]
     assert read_header(output).metadata["general.type"] == "adapter"
