@@ -104,7 +104,8 @@ def export(
         manifest = read_manifest(output)
         assert manifest is not None
         return manifest
-    with one_at_a_time(output.with_name(output.name + ".export"), say) as stages:
+    # The converter runs in a folder of its own.
+    with one_at_a_time(output.absolute().with_name(output.name + ".export"), say) as stages:
         making = Making(stages, find_converter(say=say), say, lambda _name, _here, _size: None)
         made = _adapter(checkpoint, base, making) if base is not None else _model(checkpoint, options, making)
         counts = dict(made.counts)
@@ -172,7 +173,7 @@ def _adapter(folder: Path, base: Base, making: Making) -> _Exported:
         counts["share_of_change"] = round(share, 4)
     adapter_sha256(folder)
     below = resolve_model(base.model)
-    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint, making)}, below, counts)
+    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint.absolute(), making)}, below, counts)
 
 
 def _write(made: _Exported, output: Path, options: ExportOptions, texts: PromptTexts) -> Iterator[Path]:
