@@ -127,7 +127,9 @@ def baselines(
     from training.guessing.likelihood import likelihoods
     from training.guessing.records import all_of
     from training.guessing.study import Caps, Reading, read_sets, study
+    from training.packages import need_packages
 
+    need_packages("sklearn", "scipy", "numpy")
     begun = time.monotonic()
     work = options.plan(model, page)
     if not work.begin(output, force=force):

@@ -14,11 +14,12 @@ import typer
 from fare_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from training.curation.entry import Dropped, Entry
+    from training.curation.entry import Dropped, Entry, Unread
     from training.curation.sources import Source
     from training.manifest import Plan
 
 _PACKAGES = ("datasketch", "numpy")
+"""Distributions, for the manifest; the modules have the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,9 @@ def curate(curation: Curation, folder: Path, *, force: bool = False, say: Any = 
     from training.curation import card
     from training.curation.sources import check_never
     from training.manifest import package_versions, read_manifest
+    from training.packages import need_packages
 
+    need_packages(*_PACKAGES)
     started = time.monotonic()
     check_never(curation.sources, curation.never)
     work = curation.plan()
@@ -139,9 +142,9 @@ def curate(curation: Curation, folder: Path, *, force: bool = False, say: Any = 
         assert manifest is not None
         return manifest.counts
     entries, unread, read = _read(curation)
-    train, held_out, dropped = _curated(entries, curation, say)
+    train, held_out, filtered = _curated(entries, curation, say)
+    dropped: list[Dropped | Unread] = [*unread, *filtered]
     found = {"read": read, **card.counts(train, held_out, dropped)}
-    found["dropped"] = dict(sorted((found["dropped"] | unread).items()))
     files = [train_file, *(folder / f"{name}.jsonl" for name in ("held-out", "dropped"))]
     _write(files[0], train)
     _write(files[1], held_out)
@@ -166,22 +169,24 @@ def _assignments(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name or 'each source'} {value:g}" for name, value in values.items())
 
 
-def _read(curation: Curation) -> tuple[list[Entry], dict[str, int], dict[str, int]]:
-    """All records; how many rows were left out at once, by reason; and how many rows each source had."""
-    from training.curation.entry import told_apart
+def _read(curation: Curation) -> tuple[list[Entry], list[Unread], dict[str, int]]:
+    """All records in an order that seed and contents decide, since of two duplicates the first is kept; the rows that
+    are none; and how many rows each source had."""
+    from training.curation.choosing import ranked
+    from training.curation.entry import Unread, told_apart
     from training.curation.sources import read_source
 
     entries: list[Entry] = []
-    unread: dict[str, int] = {}
+    unread: list[Unread] = []
     read: dict[str, int] = {}
     for source in curation.sources:
         for entry in read_source(source, curation.never):
             read[source.name] = read.get(source.name, 0) + 1
-            if isinstance(entry, str):
-                unread[entry] = unread.get(entry, 0) + 1
+            if isinstance(entry, Unread):
+                unread.append(entry)
             else:
                 entries.append(entry)
-    return told_apart(entries), unread, read
+    return ranked(told_apart(entries), curation.seed), unread, read
 
 
 def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[list[Entry], list[Entry], list[Dropped]]:
@@ -204,14 +209,29 @@ def _curated(entries: Sequence[Entry], curation: Curation, say: Any) -> tuple[li
     for side in split(kept, clusters, curation.held_out, curation.seed):
         balanced, more = label_balanced(side, curation.seed)
         dropped += more
-        if curation.mix is not None and (balanced or not sides):
-            balanced, more = mixed(balanced, curation.mix, curation.seed)
+        if curation.mix is not None:
+            mix = _held_out_mix(balanced, curation, say) if sides else curation.mix
+            balanced, more = mixed(balanced, mix, curation.seed)
             dropped += more
         sides.append(side_balanced(ranked(balanced, curation.seed), curation.seed))
+        lost = sum("critique" in entry.record.extra for entry in balanced)
+        lost -= sum("critique" in entry.record.extra for entry in sides[-1])
+        if lost:
+            say(f"{lost} pairs lost their critique, in which it is not certain what names their answers", err=True)
     return sides[0], sides[1], dropped
 
 
-def _write(path: Path, entries: Sequence[Entry] | Sequence[Dropped]) -> None:
+def _held_out_mix(entries: Sequence[Entry], curation: Curation, say: Any) -> dict[str, float]:
+    """The mix of the tasks that are held out at all: of few questions some tasks may have none."""
+    assert curation.mix is not None
+    there = {entry.task for entry in entries}
+    missing = [task for task, share in curation.mix.items() if share and task not in there]
+    if missing and curation.held_out:
+        say(f"no record of {', '.join(missing)} is held out; a larger --held-out may hold some", err=True)
+    return {task: share for task, share in curation.mix.items() if task in there}
+
+
+def _write(path: Path, entries: Sequence[Entry | Dropped | Unread]) -> None:
     from fare_cli.run.files import OutputFile
 
     with OutputFile(path) as out:

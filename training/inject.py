@@ -75,11 +75,17 @@ def command(
 def inject(
     files: dict[str, list[Path]], output: Path, *, seed: int, force: bool = False, say: Any = typer.echo
 ) -> dict[str, Any]:
-    """Writes the records of all errors to `output` and gives the counts of its manifest; a finished output stays."""
+    """Writes the records of all errors to `output` and gives the counts of its manifest; a finished output stays.
+
+    Raises InvalidRecordsError where no row could be used.
+    """
+    from fare_cli.errors import InvalidRecordsError
     from fare_cli.run.files import OutputFile
     from training.manifest import plan, read_manifest
+    from training.packages import need_packages
     from training.pieces import Pieces
 
+    need_packages("sklearn", "scipy", "numpy")
     started = time.monotonic()
     named = [path for paths in files.values() for path in paths]
     work = plan("inject", named, {name: len(paths) for name, paths in files.items()}, seed)
@@ -90,6 +96,13 @@ def inject(
         return manifest.counts
     with Pieces(output, work.fingerprint) as pieces:
         injected, skipped = _injected(files, seed, pieces)
+        if not any(injected.values()):
+            left_out = Counter({reason: count for found in skipped.values() for reason, count in found.items()})
+            reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.most_common(3))
+            raise InvalidRecordsError(
+                f"no error could be put into any row ({reasons or 'there are none'})",
+                "BFCL's rows in which no function fits need rows beside them in which one does",
+            )
         counts = _counts(injected, skipped)
         with OutputFile(output) as out:
             for record in _records(injected, seed):

@@ -13,7 +13,12 @@ NEEDED = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "ggu
 
 def need_training_packages() -> None:
     """Raises EnvironmentFault, with the one command that mends it, unless all that training needs is installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    need_packages(*NEEDED)
+
+
+def need_packages(*names: str) -> None:
+    """Raises EnvironmentFault, with the one command that mends it, unless packages of these names can be imported."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise EnvironmentFault(
             f"training needs packages that are not installed: {', '.join(missing)}",

@@ -19,6 +19,7 @@ from fare_cli.run.manifest import journal_path
 from tests.importers.published import FIXTURES as PUBLISHED
 from tests.training.making import ScriptedPolicy, write_records
 from tests.training.running import verb
+from training.curation.entry import Entry
 from training.curation.sources import Source, read_source
 from training.generate import Generation, generate
 from training.generation.pairing import PairingOptions
@@ -358,7 +359,7 @@ def test_curate_takes_the_records_and_keeps_who_answered_when_it_changes_sides(t
     output = tmp_path / "out.jsonl"
     generators = [ScriptedGenerator("small", _texts(*WRONG)), ScriptedGenerator("big", _texts(*RIGHT))]
     _run(_generation(_questions(tmp_path / "q.jsonl", 6), 2, per_question=2), generators, output)
-    entries = [entry for entry in read_source(Source(None, (output,)), ()) if not isinstance(entry, str)]
+    entries = [entry for entry in read_source(Source(None, (output,)), ()) if isinstance(entry, Entry)]
     assert len(entries) == 36
     for entry in entries:
         if entry.task == "pairwise":

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from training.curation.entry import TASKS, Dropped, Entry
+from training.curation.entry import TASKS, Dropped, Entry, Unread
 
 
-def counts(train: Sequence[Entry], held_out: Sequence[Entry], dropped: Sequence[Dropped]) -> dict[str, Any]:
+def counts(train: Sequence[Entry], held_out: Sequence[Entry], dropped: Sequence[Dropped | Unread]) -> dict[str, Any]:
     """The figures of the card, for the manifest."""
     return {
         "train": _side(train),

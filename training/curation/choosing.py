@@ -105,11 +105,11 @@ def mixed(entries: Sequence[Entry], mix: Mapping[str, float], seed: int) -> tupl
         if share and not by_task[task]:
             others = ",".join(f"{name}={parts:g}" for name, parts in mix.items() if by_task[name])
             raise InvalidRecordsError(
-                f"the mix wants {share:g} parts of {task}, and there is no record of it left",
+                f"the mix wants {share:g} parts of {task}, and there is no record of it left to train on",
                 f"add a source of it, or leave it out: --mix {others or 'all'}",
             )
     wanted = {task: share for task, share in mix.items() if share}
-    total = min(len(by_task[task]) / share for task, share in wanted.items())
+    total = min((len(by_task[task]) / share for task, share in wanted.items()), default=0.0)
     kept, dropped = [], []
     for task in TASKS:
         # The scarcest task has exactly this many; floating point must not lose one of them.
@@ -148,15 +148,16 @@ def side_balanced(entries: Sequence[Entry], seed: int) -> list[Entry]:
 
 
 def parse_mix(text: str) -> dict[str, float] | None:
-    """The mix in `pairwise=33,step=24,...`; None for `all`. Raises UsageError."""
+    """The mix in `pairwise=33,step=24,...`; None for `all`. Raises UsageError, also for a mix of nothing."""
     if text == "all":
         return None
     if text == "fare":
         return dict(MIX)
-    return dict(
-        _assigned(part, "--mix", lambda name: name in TASKS, f"tasks are {', '.join(TASKS)}")
-        for part in text.split(",")
-    )
+    hint = f"tasks are {', '.join(TASKS)}"
+    mix = dict(_assigned(part, "--mix", lambda name: name in TASKS, hint) for part in text.split(","))
+    if not any(mix.values()):
+        raise UsageError(f"--mix {text}: no task has a part", hint)
+    return mix
 
 
 def parse_caps(texts: Sequence[str]) -> dict[str, int]:

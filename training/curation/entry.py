@@ -16,6 +16,13 @@ TASKS = ("pairwise", "step", "verify-reference", "verify", "score")
 
 _WORD = re.compile(r"\w+")
 _SIDE = re.compile(r"\b(Answer|answer|Assistant|assistant|Response|response) ([AB])\b|\[([AB])\]")
+"""How a critique names an answer beyond doubt."""
+_SIDE_PERHAPS = re.compile(
+    r"(?<![^\W_])[AB](?![^\W_])|(?i:\b(?:former|latter|on the (?:left|right))\b"
+    r"|\b(?:first|second|1st|2nd)\b(?! (?:mistake|error|step|line|sentence|time)\b)"
+    r"|(?:answer|assistant|response|solution|option|model|candidate)s?[\s_#:]*(?:[ab12]|one|two)(?![^\W_]))"
+)
+"""What may name an answer too, or be an article, a grade, a thing of the question."""
 _SWAP = {"A": "B", "B": "A"}
 
 
@@ -69,7 +76,8 @@ class Entry:
         return self.record.to_json() | {"source": self.source, "licence": self.licence}
 
     def swapped(self) -> Entry:
-        """The pair with its answers, and all that is said of them, the other way round."""
+        """The pair with its answers, and all that is said of them, the other way round; without its critique where it
+        is not certain which words of it name an answer."""
         values = self.record.to_json()
         values["answer_a"], values["answer_b"] = values["answer_b"], values["answer_a"]
         systems = values.pop("system_a", None), values.pop("system_b", None)
@@ -78,7 +86,9 @@ class Entry:
         if "annotations" in values:
             values["annotations"] = {who: _SWAP.get(one, one) for who, one in values["annotations"].items()}
         if isinstance(values.get("critique"), str):
-            values["critique"] = _SIDE.sub(_other_side, values["critique"])
+            critique = _critique_of_swapped(values["critique"], [str(values.get(name)) for name in self.record.judged])
+            values.pop("critique")
+            values |= {} if critique is None else {"critique": critique}
         return replace(self, record=type(self.record).model_validate(values))
 
 
@@ -92,6 +102,14 @@ def told_apart(entries: Sequence[Entry]) -> list[Entry]:
         else replace(entry, record=entry.record.with_id(f"{entry.record.id}-{entry.record.content_id()[:8]}"))
         for entry in entries
     ]
+
+
+def _critique_of_swapped(critique: str, shown: Sequence[str]) -> str | None:
+    """The critique of a pair whose answers change places; None where a name of a side may be left, or where what looks
+    like one may be a quotation, since the judged texts hold such names themselves."""
+    if _SIDE_PERHAPS.search(unicodedata.normalize("NFKC", _SIDE.sub("", critique))) or any(map(_SIDE.search, shown)):
+        return None
+    return _SIDE.sub(_other_side, critique)
 
 
 def _other_side(found: re.Match[str]) -> str:
@@ -109,6 +127,23 @@ class Dropped(NamedTuple):
         return {
             "id": self.entry.record.id, "task": self.entry.task, "source": self.entry.source,
             "place": self.entry.place, "reason": self.reason, "detail": self.detail,
+        }  # fmt: skip
+
+
+class Unread(NamedTuple):
+    """A row that is no record to train on: its importer skips it, or it has no label that a judge can give. `id` and
+    `task` are None where there is no record."""
+
+    source: str
+    place: str
+    reason: str
+    id: str | None = None
+    task: str | None = None
+
+    def to_json(self) -> Mapping[str, str | None]:
+        return {
+            "id": self.id, "task": self.task, "source": self.source,
+            "place": self.place, "reason": self.reason, "detail": "",
         }  # fmt: skip
 
 

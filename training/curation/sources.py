@@ -13,7 +13,7 @@ from fare_cli.importers.importer import Made, Skipped
 from fare_cli.importers.reading import read_rows
 from fare_cli.importers.registry import importer_named
 from fare_cli.importers.row import Row
-from training.curation.entry import Entry
+from training.curation.entry import Entry, Unread, task_of
 
 NEVER = ("bigbench-mistake", "evouna")
 """The sets that fare's models are tested on from outside: a judge trained on them would prove nothing there."""
@@ -66,18 +66,23 @@ def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.casefold())
 
 
-def read_source(source: Source, never: Sequence[str]) -> Iterator[Entry | str]:
-    """Every record of a source, or the reason why one cannot be trained on. Raises InputError with file, line and field
-    for what is no record, or says that it is of a set on the `never` list."""
+def read_source(source: Source, never: Sequence[str]) -> Iterator[Entry | Unread]:
+    """Every record of a source, or why there is none to train on. Raises InputError with file, line and field for what
+    is no record, or says that it is of a set on the `never` list."""
     files = [str(path) for path in source.files]
     made = _published(source.importer, files) if source.importer else map(_own, read_rows(files))
     for row, record, credit in made:
+        place = f"{row.file}:{row.line}"
         if isinstance(record, str):
-            yield record
+            yield Unread(credit["source"], place, record)
             continue
         for said in (credit["source"], record.category or ""):
             refuse_never(said, f"{row.file}, line {row.line}: the record", never)
-        yield _unfit(record) or Entry(record, credit["source"], credit["licence"], f"{row.file}:{row.line}")
+        reason = _unfit(record)
+        if reason is not None:
+            yield Unread(credit["source"], place, reason, record.id, task_of(record))
+        else:
+            yield Entry(record, credit["source"], credit["licence"], place)
 
 
 _Credit = Mapping[str, str]

@@ -60,7 +60,10 @@ class Bank(NamedTuple):
 
 
 def inject_calls(rows: Iterable[Row], answers: Iterable[Row], seed: int, counts: Counter[str]) -> list[Injection]:
-    """One error of each family for every row where there is one, in the order of rows and families."""
+    """One error of each family for every row where there is one, in the order of rows and families.
+
+    Raises InputError for a row that has no answer, unless BFCL says that none of its functions fits.
+    """
     by_id = {row.text("id"): row for row in answers}
     tasks = [tool_task(row, by_id.get(row.text("id"))) for row in rows]
     rights: list[tuple[ToolTask, list[Call]]] = []
@@ -73,39 +76,49 @@ def inject_calls(rows: Iterable[Row], answers: Iterable[Row], seed: int, counts:
     bank = _bank(calls for _, calls in rights)
     injections: dict[tuple[str, int], Injection] = {}
     for place, family in enumerate(FAMILIES):
-        found: list[tuple[ToolTask, str, list[Corruption]]] = []
+        found: list[_Candidates] = []
         for task, calls in rights:
             rng = random.Random(f"{seed}/{task.group}/{place}")
             wrong = [one for kind in family for one in _KINDS[kind](task, calls, bank, rng)]
             rng.shuffle(wrong)
             proven = [one for one in wrong if fault(task, one.text) is not None][:_MOST]
             if proven:
-                found.append((task, text_of(calls), proven))
-        found = _evened(family, found, seed)
-        pairs = [[Pair(task.group, task.question, right, one.text) for one in wrong] for task, right, wrong in found]
-        for (task, right, wrong), index in zip(found, choose(pairs, seed), strict=True):
-            injections[task.group, place] = _injection(task, right, wrong[index], seed)
+                found.append([(task, text_of(calls), one) for one in proven])
+        drawn_from = _evened(family, found, seed)
+        if len(drawn_from) < len(found):
+            counts[f"not taken, so that as many have {' as '.join(family)}"] += len(found) - len(drawn_from)
+        pairs = [
+            [Pair(task.group, task.question, right, one.text) for task, right, one in candidates]
+            for candidates in drawn_from
+        ]
+        for candidates, index in zip(drawn_from, choose(pairs, seed), strict=True):
+            task, right, chosen = candidates[index]
+            injections[task.group, place] = _injection(task, right, chosen, seed)
     order = {task.group: number for number, (task, _) in enumerate(rights)}
     return [injections[key] for key in sorted(injections, key=lambda key: (order[key[0]], key[1]))]
 
 
-_Found = tuple[ToolTask, str, list[Corruption]]
+_Candidates = list[tuple[ToolTask, str, Corruption]]
+"""What one error is drawn from: a task, its right answer, and a wrong one."""
 
 
-def _evened(family: tuple[str, ...], found: list[_Found], seed: int) -> list[_Found]:
-    """As many tasks in which only one kind of the family can be as in which only the other can: a missing call, or no
-    call, makes an answer shorter, and its counterpart makes one longer."""
-    alone: dict[str, list[int]] = {kind: [] for kind in family}
-    for number, (_, _, wrong) in enumerate(found):
-        kinds = {one.kind for one in wrong}
-        if len(kinds) == 1:
-            alone[kinds.pop()].append(number)
+def _evened(family: tuple[str, ...], found: Sequence[_Candidates], seed: int) -> list[_Candidates]:
+    """As many draws from tasks in which only one kind of the family can be as from those in which only the other can: a
+    missing call, or no call, makes an answer shorter, and its counterpart makes one longer. Where there are more tasks
+    of one kind, several share a draw, so that those are taken whose form is that of the other kind."""
+    alone: dict[str, list[_Candidates]] = {kind: [] for kind in family}
+    evened = []
+    for candidates in found:
+        kinds = {one.kind for _, _, one in candidates}
+        if len(kinds) == 1 < len(family):
+            alone[kinds.pop()].append(candidates)
+        else:
+            evened.append(candidates)
     least = min(map(len, alone.values()))
-    surplus: set[int] = set()
-    for numbers in alone.values():
-        random.Random(f"{seed}/{family}").shuffle(numbers)
-        surplus.update(numbers[least:])
-    return [one for number, one in enumerate(found) if number not in surplus]
+    for kind, tasks in alone.items():
+        random.Random(f"{seed}/{kind}").shuffle(tasks)
+        evened += [[one for task in tasks[start::least] for one in task] for start in range(least)]
+    return evened
 
 
 def _bank(calls: Iterable[list[Call]]) -> Bank:
@@ -255,16 +268,27 @@ def _syntax(task: ToolTask, calls: list[Call], bank: Bank, rng: random.Random) -
 def _call_without_need(task: ToolTask, calls: list[Call], bank: Bank, rng: random.Random) -> Iterator[Corruption]:
     if task.expected:
         return
+    why = "It calls {}, which cannot answer the question; no function here can, so none is called."
     for function in task.functions:
-        arguments = {}
-        for name in required(function):
-            kind = str(properties(function)[name].get("type", "any"))
-            fitting = [number for number in _values_in(task.question) if has_type(number, kind)]
-            fitting = fitting or [value for found in bank.values.values() for value in found if has_type(value, kind)]
-            arguments[name] = rng.choice(fitting)
-        text = text_of([{"name": function["name"], "arguments": arguments}])
-        why = f"It calls {function['name']}, which cannot answer the question; no function here can, so none is called."
-        yield Corruption("call without need", text, "[]", text, why)
+        fitting = {name: _fitting(task, schema, bank) for name, schema in properties(function).items()}
+        if not all(fitting.get(name) for name in required(function)):
+            continue
+        for _ in range(_MOST // len(task.functions)):
+            with_optional = rng.random() < 0.5
+            arguments = {
+                name: rng.choice(values)
+                for name, values in fitting.items()
+                if values and (with_optional or name in required(function))
+            }
+            text = text_of([{"name": function["name"], "arguments": arguments}])
+            yield Corruption("call without need", text, "[]", text, why.format(function["name"]))
+
+
+def _fitting(task: ToolTask, schema: Mapping[str, Any], bank: Bank) -> list[Any]:
+    """Values of an argument's type: the numbers of the question where they fit, else those of other tasks."""
+    kind = str(schema.get("type", "any"))
+    fitting = [number for number in _values_in(task.question) if has_type(number, kind)]
+    return fitting or [value for found in bank.values.values() for value in found if has_type(value, kind)]
 
 
 def _no_call(task: ToolTask, calls: list[Call], bank: Bank, rng: random.Random) -> Iterator[Corruption]:

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fare_cli.errors import InputError
 from fare_cli.importers.row import Row
 
 LEFT_OUT = ""
 """Among the accepted values of an argument: it may be left out."""
+
+_NO_FUNCTION_FITS = re.compile(r"(live_)?irrelevance_")
+"""How the ids of those files begin for which the leaderboard publishes no answers, since no call is right."""
 
 Call = dict[str, Any]
 """`name` and `arguments`."""
@@ -41,8 +45,11 @@ class ToolTask:
 
 
 def tool_task(row: Row, answer: Row | None) -> ToolTask:
-    """The task in a row and its row of answers (None where no function fits). Raises InputError with file, line and
-    field."""
+    """The task in a row and its row of answers. Without one, no call is right if BFCL's own id says so (irrelevance).
+
+    Raises InputError with file, line and field, also for any other row without answers: taken for one in which no
+    function fits, it would teach what is wrong.
+    """
     turns = row.items("question")
     if len(turns) != 1:
         row.refuse("question", f"has {len(turns)} turns, and one is read")
@@ -50,11 +57,23 @@ def tool_task(row: Row, answer: Row | None) -> ToolTask:
     functions = [row.object(f"function.{number}") for number in range(len(row.items("function")))]
     for number in range(len(functions)):
         row.text(f"function.{number}.name")
-        row.object(f"function.{number}.parameters.properties")
-    expected = () if answer is None else tuple(
-        answer.object(f"ground_truth.{number}") for number in range(len(answer.items("ground_truth")))
-    )  # fmt: skip
-    return ToolTask(row.text("id"), "\n\n".join(messages), tuple(functions), expected)
+        schemas = row.object(f"function.{number}.parameters.properties")
+        for name, schema in schemas.items():
+            if not isinstance(schema, Mapping):
+                row.refuse(f"function.{number}.parameters.properties.{name}", "is not an object")
+    return ToolTask(row.text("id"), "\n\n".join(messages), tuple(functions), _expected(row, answer))
+
+
+def _expected(row: Row, answer: Row | None) -> tuple[Mapping[str, Any], ...]:
+    if answer is not None:
+        return tuple(answer.object(f"ground_truth.{number}") for number in range(len(answer.items("ground_truth"))))
+    if not _NO_FUNCTION_FITS.match(row.text("id")):
+        raise InputError(
+            f"{row.file}, line {row.line}: no row of --answers has the `id` {row.text('id')}",
+            "name the file of the same name in BFCL's possible_answer; a row in which no function fits has an id "
+            'that begins with irrelevance_, or an answer with "ground_truth": []',
+        )
+    return ()
 
 
 def properties(function: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -75,6 +75,7 @@ def test_a_set_is_made_with_everything_said_about_it(tmp_path: Path, source: Pat
         (["FILE", "--never", "sums"], "line 1: the record is of sums, which must not be trained on"),
         (["hh-rlfh=FILE"], "no importer 'hh-rlfh'"),
         (["FILE", "--mix", "chat=1"], "--mix chat=1"),
+        (["FILE", "--mix", "verify=0"], "no task has a part"),
         (["FOLDER/none.jsonl"], "does not exist"),
         (["FILE", "--held-out", "1"], "--held-out 1"),
     ],
@@ -131,6 +132,64 @@ def test_records_without_a_label_that_a_judge_can_give_are_counted(tmp_path: Pat
     assert verb("curate", str(source), "-o", str(out), "--mix", "all", "--held-out", "0") == 0
     dropped = json.loads((out / "train.jsonl.manifest.json").read_text())["counts"]["dropped"]
     assert [dropped[name] for name in dropped if name.startswith(("a tie", "a fractional", "no gold"))] == [1, 1, 1]
+    rows = {row["place"].rpartition(":")[2]: row for row in _read(out / "dropped.jsonl")}
+    assert [rows[str(line)]["reason"].partition(":")[0] for line in (161, 162, 163)] == [
+        "a tie", "a fractional score", "no gold label",
+    ]  # fmt: skip
+    assert (rows["161"]["task"], rows["161"]["source"], bool(rows["161"]["id"])) == ("pairwise", "own", True)
+
+
+def test_rows_that_an_importer_skips_are_listed_too(tmp_path: Path) -> None:
+    said = "\n\nHuman: hi\n\nAssistant: "
+    rows = [
+        {"chosen": said + "hello", "rejected": said + "go away"},
+        {"chosen": said + "yes", "rejected": said + "yes"},
+    ]
+    file, out = _write(tmp_path / "test.jsonl", rows), tmp_path / "set"
+    assert verb("curate", f"hh-rlhf={file}", "-o", str(out), "--mix", "all", "--held-out", "0") == 0
+    (row,) = _read(out / "dropped.jsonl")
+    assert (row["id"], row["source"], row["place"]) == (None, "hh-rlhf", f"{file}:2")
+    assert row["reason"].startswith("skipped by the importer: ")
+
+
+def test_the_same_records_are_kept_whatever_the_order_of_files(tmp_path: Path) -> None:
+    rows = _records(30)
+    again = [row | {"id": f"again-{number}"} for number, row in enumerate(rows)]
+    near = "Why do the seven old grey cats sleep so long under the wooden cart when it rains on the hill, {}"
+    for number, end in enumerate(("and then?", "and now?", "or so?")):
+        rows.append({"id": f"near-{number}", "question": near.format(end), "answer": "So.", "gold": "yes"})
+        again.append({"question": near.format(end), "answer": f"No {number}.", "gold": "no"})
+    files = [_write(tmp_path / name, made) for name, made in (("one.jsonl", rows), ("two.jsonl", again))]
+    kept = []
+    for order in (files, files[::-1]):
+        out = tmp_path / f"first-{order[0].stem}"
+        assert verb("curate", *map(str, order), "-o", str(out), "--held-out", "0.3") == 0
+        kept.append([(out / f"{side}.jsonl").read_bytes() for side in ("train", "held-out")])
+    assert kept[0] == kept[1]
+
+
+def test_a_task_of_which_nothing_is_held_out_is_said_and_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in _records(60) if "rubric" not in row]
+    score = {"question": "What is one?", "answer": "1", "rubric": "good?", "gold": 1}
+    source = _write(tmp_path / "own.jsonl", [*rows, score, score | {"question": "And two?", "answer": "2", "gold": 2}])
+    out = tmp_path / "set"
+    assert (
+        verb("curate", str(source), "-o", str(out), "--held-out", "0.1", "--mix", "pairwise=1,score=1", "--seed", "3")
+        == 0
+    )
+    assert "no record of score is held out; a larger --held-out may hold some" in capsys.readouterr().err
+    assert {("answer_a" in row) for row in _read(out / "held-out.jsonl")} == {True}
+
+
+def test_a_package_that_is_missing_is_named(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    assert verb("curate", str(source), "-o", str(tmp_path / "set")) == 5
+    assert "packages that are not installed: datasketch" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_finished_set_is_left_alone_and_another_one_is_not_written_over_it(

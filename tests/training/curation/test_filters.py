@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -103,7 +104,31 @@ def test_twelve_words_in_common_are_chance_unless_shorter_n_grams_are_asked_for(
 def test_a_short_question_of_a_test_counts_as_a_whole(tmp_path: Path) -> None:
     evaluation = _evaluation(tmp_path / "a.jsonl", {"q": "who wrote the song yesterday"})
     assert without_contaminated([entry(question="Who wrote the song “Yesterday”?")], evaluation)[0] == []
-    assert without_contaminated([entry(question="Who wrote the song Yesterday first?")], evaluation)[1] == []
+    for text in ("Tell me: who wrote the song Yesterday first?", "And who wrote the song yesterday"):
+        (dropped,) = without_contaminated([entry(question=text)], evaluation)[1]
+        assert (dropped.reason, dropped.detail) == ("contaminated by a.jsonl", "who wrote the song yesterday")
+    for text in ("Who wrote the song Yesterdays?", "Who wrote the old song Yesterday?", "song yesterday"):
+        assert without_contaminated([entry(question=text)], evaluation)[1] == []
+
+
+@pytest.mark.parametrize("length", [5, 12])
+def test_short_texts_that_begin_alike_are_all_found(tmp_path: Path, length: int) -> None:
+    said = LONG.split()[:length]
+    others = [[*said[:-1], "giraffe"], [*said[: length - 1], "gnu"]]
+    evaluation = _evaluation(tmp_path / "a.jsonl", *({"q": " ".join(one)} for one in (*others, said)))
+    assert without_contaminated([entry(answer=f"So {' '.join(said)} it is.")], evaluation)[0] == []
+    assert without_contaminated([entry(answer=f"So {' '.join(said[:-1])} it is.")], evaluation)[1] == []
+
+
+def test_steps_that_are_short_each_are_found_in_a_solution_that_is_one_text_and_the_other_way_round(
+    tmp_path: Path,
+) -> None:
+    said = LONG.split()
+    steps = [" ".join(said[start : start + 4]) for start in range(0, len(said), 4)]
+    whole = _evaluation(tmp_path / "whole.jsonl", {"solution": LONG})
+    assert without_contaminated([entry("step", steps=steps)], whole)[0] == []
+    stepwise = _evaluation(tmp_path / "steps.jsonl", {"steps": steps})
+    assert without_contaminated([entry(answer=f"As is said, {LONG}.")], stepwise)[0] == []
 
 
 QUESTIONS = st.sampled_from(["What is it?", "what IS it", "Who was it?", LONG, f"{LONG}!", "Why?", "How much is it?"])
@@ -149,6 +174,18 @@ def test_a_source_with_one_label_only_would_tell_it_and_is_dropped() -> None:
     assert (kept, len(dropped)) == ([], 5)
 
 
+def test_a_score_that_everybody_gives_is_cut_to_twice_the_middle_one() -> None:
+    frequent = {1: 4, 2: 10, 3: 50, 4: 12, 5: 20}
+    entries = [
+        entry("score", answer=f"{gold} {n}", gold=gold) for gold, count in frequent.items() for n in range(count)
+    ]
+    other = [entry("score", source="other", answer=str(n), gold=3) for n in range(9)]
+    kept, dropped = label_balanced([*entries, *other], 0)
+    assert Counter(one.label for one in kept if one.source == "set") == {"1": 4, "2": 10, "3": 24, "4": 12, "5": 20}
+    assert [one for one in kept if one.source == "other"] != []
+    assert _reasons(dropped) == {"more 3 than other labels in its source": 26}
+
+
 def test_the_better_answer_is_a_and_b_equally_often_and_the_critique_follows() -> None:
     critique = "Answer B is wrong. Answer A is right: [A]"
     entries = [
@@ -163,6 +200,40 @@ def test_the_better_answer_is_a_and_b_equally_often_and_the_critique_follows() -
         assert record[f"system_{one.label.lower()}"] == "x"
         assert record["annotations"] == {"ann": one.label}
         assert record["critique"].endswith(f"Answer {one.label} is right: [{one.label}]")
+
+
+_CERTAIN = ["Answer {0} is wrong.", "So [{0}] it is; response {1} fails.", "It is right, and Assistant {1}'s is not."]
+_UNCERTAIN = [
+    "{0} is correct, {1} is wrong.", "Answers {0} and {1} differ.", "The first answer is right.", "the latter fails",
+    "ANSWER {0}", "Answer {0} or {1}", "(answer_{0})", "Option {1}!", "Response 2 is better.", "_{0}_", "answer b",
+    "{0}/{1}", "The second is the first to err.",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from([*_CERTAIN, "Two and two are four.", "The first mistake is in step 2."]), max_size=4),
+    st.lists(st.sampled_from(_UNCERTAIN), max_size=1),
+    st.sampled_from(["A", "B"]),
+    st.randoms(use_true_random=False),
+)
+def test_a_critique_of_changed_answers_is_true_or_gone(
+    certain: list[str], uncertain: list[str], gold: str, rng: random.Random
+) -> None:
+    parts = [*certain, *uncertain]
+    rng.shuffle(parts)
+    said = {side: " ".join(parts).format(*side) for side in ("AB", "BA")}
+    before = entry("pairwise", gold=gold, critique=said["AB"])
+    after = before.swapped()
+    assert after.label != gold
+    assert after.record.extra.get("critique") == (None if uncertain else said["BA"])
+    if not uncertain:
+        assert after.swapped().record.to_json() == before.record.to_json()
+
+
+def test_a_critique_may_quote_what_looks_like_an_answers_name_and_is_not_kept_then() -> None:
+    pair = entry("pairwise", answer_a="I choose [B].", critique="Answer A is right: it says [B].")
+    assert "critique" not in pair.swapped().record.extra
+    assert pair.swapped().record.to_json()["answer_b"] == "I choose [B]."
 
 
 def _entries(counts: dict[str, int]) -> list[Entry]:

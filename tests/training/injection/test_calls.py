@@ -12,6 +12,7 @@ import pytest
 from fare_cli.errors import InputError
 from fare_cli.importers.reading import read_rows
 from fare_cli.importers.row import Row
+from training.form.shortcuts import length_only
 from training.injection.bfcl import KINDS, inject_calls
 from training.injection.calls import ToolTask, fault, tool_task
 from training.injection.item import Injection
@@ -107,3 +108,60 @@ def test_a_row_that_is_no_bfcl_names_file_line_and_field() -> None:
     row = Row("rows.jsonl", 3, {"id": "x", "question": [[{"role": "user", "content": "?"}]], "function": [{}]})
     with pytest.raises(InputError, match=r"rows\.jsonl, line 3: `function\.0\.name` is missing"):
         tool_task(row, None)
+
+
+def _row(name: str, *, parameters: int, needed: bool) -> tuple[Row, Row | None]:
+    """A question with one function of so many parameters, and its answer if that function is needed."""
+    values = {f"p{number}": f"{name} value {number}" for number in range(parameters)}
+    function = {
+        "name": name,
+        "parameters": {"properties": {key: {"type": "string"} for key in values}, "required": list(values)},
+    }
+    row = Row("rows.jsonl", 1, {"id": name, "question": [[{"content": f"Use {name}."}]], "function": [function]})
+    truth = [{name: {key: [value] for key, value in values.items()}}]
+    return row, Row("answers.jsonl", 1, {"id": name, "ground_truth": truth}) if needed else None
+
+
+def _injected(pairs: list[tuple[Row, Row | None]], counts: Counter[str] | None = None) -> list[Injection]:
+    answers = [answer for _, answer in pairs if answer is not None]
+    return inject_calls([row for row, _ in pairs], answers, 0, Counter() if counts is None else counts)
+
+
+@pytest.mark.parametrize("name", ["simple_python_3", "my_irrelevance_3"])
+def test_a_row_whose_answer_was_forgotten_is_refused_and_not_taken_for_one_that_needs_no_call(name: str) -> None:
+    row, _ = _row(name, parameters=1, needed=False)
+    with pytest.raises(InputError, match=rf"rows\.jsonl, line 1: no row of --answers has the `id` {name}") as caught:
+        _injected([(row, None)])
+    assert caught.value.hint is not None
+    assert "possible_answer" in caught.value.hint
+
+
+def test_an_answer_without_calls_says_that_none_is_right() -> None:
+    row, _ = _row("mine", parameters=1, needed=False)
+    assert fault(tool_task(row, Row("a.jsonl", 1, {"id": "mine", "ground_truth": []})), "[]") is None
+
+
+def test_a_function_that_requires_what_it_does_not_describe_is_never_called_without_need() -> None:
+    (row, _), some = _row("irrelevance_1", parameters=1, needed=False), _row("f", parameters=1, needed=True)
+    row.values["function"][0]["parameters"]["required"].append("unheard_of")
+    assert "call without need" not in {one.kind for one in _injected([(row, None), some])}
+
+
+def test_of_more_calls_than_there_are_needless_ones_those_are_taken_that_look_like_them() -> None:
+    """Taken evenly, two in three would be longer by far than any call that is not needed."""
+    needless = [_row(f"irrelevance_{number}", parameters=2, needed=False) for number in range(40)]
+    needed = [_row(f"simple_{number}", parameters=2 if number % 3 else 9, needed=True) for number in range(120)]
+    counts: Counter[str] = Counter()
+    family = [one for one in _injected([*needless, *needed], counts) if one.kind in {"no call", "call without need"}]
+    assert Counter(one.kind for one in family) == {"no call": 40, "call without need": 40}
+    assert counts["not taken, so that as many have call without need as no call"] == 80
+    long = sum(one.kind == "no call" and '"p8"' in one.right for one in family)
+    assert long <= 6, long
+
+
+def test_length_does_not_tell_what_is_wrong_with_a_call(injections: list[Injection]) -> None:
+    """But for wrong types, whose error is a sign more: 28 rows leave an interval of about ten points to either side."""
+    found = length_only([one.pair for one in injections if one.kind != "wrong type"])
+    assert found.interval.low <= 0.5
+    naive = [one.pair._replace(wrong=one.right + " ") for one in injections]
+    assert length_only(naive).interval.low > 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,10 @@ def test_a_kill_loses_at_most_the_piece_in_work(tmp_path: Path, output: Path) ->
     [
         ([], "nothing to put errors into"),
         (["--tool", str(FIXTURES / "bfcl.jsonl")], "--tool and --answers go together"),
+        (
+            ["--tool", str(FIXTURES / "bfcl.jsonl"), "--answers", str(FIXTURES / "gsm8k.jsonl")],
+            "line 1: `id` is missing",
+        ),
         (["--maths", "none.jsonl"], "none.jsonl does not exist"),
         (["--maths", str(FIXTURES / "humaneval.jsonl")], "line 1: `question` is missing"),
     ],
@@ -128,3 +133,27 @@ def test_what_cannot_be_used_is_said(
     assert verb("inject", *arguments, "-o", str(tmp_path / "out.jsonl")) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_rows_in_which_no_function_fits_alone_give_nothing_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer without a call would be right in every one of them."""
+    lines = (FIXTURES / "bfcl.jsonl").read_text().splitlines(keepends=True)
+    rows, answers = tmp_path / "rows.jsonl", str(FIXTURES / "bfcl_answers.jsonl")
+    rows.write_text("".join(line for line in lines if '"id": "irrelevance' in line))
+    assert verb("inject", "--tool", str(rows), "--answers", answers, "-o", str(tmp_path / "out.jsonl")) == 3
+    assert "no error could be put into any row" in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("module", ["sklearn", "scipy"])
+def test_a_package_that_is_missing_is_named_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    assert verb("inject", *ALL, "-o", str(tmp_path / "out.jsonl")) == 5
+    error = capsys.readouterr().err
+    assert f"packages that are not installed: {module}" in error
+    assert "pip install -e '.[train]'" in error
+    assert list(tmp_path.iterdir()) == []
