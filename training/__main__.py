@@ -266,7 +266,9 @@ def loop(
         iterations=iterations, rollout=sampling, restart=restart, type=type, prompts_dir=prompts
     )
     if dry_run:
-        for line in loops.foreseen(records, output, model, described, options, say):
+        from training.foreseen import foreseen
+
+        for line in foreseen(records, output, model, described, options, cold_start=cold_start, say=say):
             typer.echo(line)
         return
     flags = {"mode": mode, "max_tokens": max_tokens, "prompts": prompts}

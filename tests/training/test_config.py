@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from fare_cli.errors import UsageError
+from fare_cli.errors import EnvironmentFault, UsageError
 from training.config import read_config
 from training.parallel import check_world, fsdp_options, trainer_options
 
@@ -78,6 +80,28 @@ def test_the_deepspeed_file_is_zero_3() -> None:
     config = HfDeepSpeedConfig(json.loads(file.read_text()))
     assert config.is_zero3()
     assert not config.is_offload()
+
+
+def test_what_stands_in_the_files_for_several_gpus_decides_and_not_where_they_lie(tmp_path: Path) -> None:
+    source = CONFIGS / "fare-8b.toml"
+    config = read_config(source)
+    for folder in ("accelerate", "deepspeed"):
+        shutil.copytree(CONFIGS / folder, tmp_path / folder)
+    moved = tmp_path / "moved.toml"
+    moved.write_text(source.read_text())
+    assert read_config(moved).outcome() == config.outcome()
+    fsdp = tmp_path / "accelerate" / "fsdp2-8gpu.yaml"
+    fsdp.write_text(fsdp.read_text().replace("offload: false", "offload: true"))
+    assert read_config(moved).outcome() != config.outcome()
+    fsdp.unlink()
+    with pytest.raises(UsageError, match=r"fsdp2-8gpu\.yaml cannot be read"):
+        read_config(moved).outcome()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is not None, reason="says what happens without DeepSpeed")
+def test_a_config_for_deepspeed_says_that_it_is_not_installed() -> None:
+    with pytest.raises(EnvironmentFault, match="DeepSpeed, which is not installed"):
+        check_world(read_config(CONFIGS / "fare-20b.toml").parallel)
 
 
 def test_another_number_of_processes_than_planned_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
