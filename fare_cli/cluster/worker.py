@@ -125,7 +125,7 @@ class PartitionWorker:
         size = journal.stat().st_size if journal.exists() else 0
         try:
             attempt: Attempt = ray.get(self._tally.begin.remote(output, size, uuid.uuid4().hex))
-        except ray.exceptions.RayError as error:
+        except ray.exceptions.RayActorError as error:
             raise EnvironmentFault(
                 f"the tally of the run was lost: {error}", "the same command goes on from what was answered"
             ) from error

@@ -113,13 +113,13 @@ class SessionJudge:
 
 def _with_own_ids(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The records, each with an id that none before has: two tests may ask about the same one."""
-    taken: set[Any] = set()
+    taken: set[str] = set()
     for record in records:
         id, number = record["id"], 1
-        while id in taken:
+        while str(id) in taken:
             number += 1
             id = f"{record['id']}#{number}"
-        taken.add(id)
+        taken.add(str(id))
         yield {**record, "id": id}
 
 

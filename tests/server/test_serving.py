@@ -250,7 +250,7 @@ def test_the_port_of_http_is_not_said() -> None:
 
 def test_a_client_that_stops_reading_does_not_hold_up_the_end(server: Server) -> None:
     # More than fits into the buffers between them.
-    records = [{**question(name), "context": "x" * 5_000_000} for name in ("one", "two", "three", "four")]
+    records = [{**question(name), "padding": "x" * 5_000_000} for name in ("one", "two", "three", "four")]
     deaf = connection(server)
     deaf.request("POST", "/v1/judge/verify", "\n".join(map(json.dumps, records)), KIND_OF_LINES)
     server.go(times=4)
