@@ -22,7 +22,7 @@ from fare_cli.records import Record
 from fare_cli.run.files import write_whole
 from training.config import Config
 from training.export import ExportOptions, export, prompt_fingerprints
-from training.manifest import TrainingManifest, model_facts, plan, read_manifest
+from training.manifest import FileFacts, TrainingManifest, model_facts, plan, read_manifest
 from training.policy import LocalPolicy
 from training.questions import draw, read_records
 from training.rollout import RolloutOptions, from_critiques, rollout
@@ -104,7 +104,7 @@ def loop(
     begun = time.monotonic()
     model = loop_start(start, config)
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = filter(None, (records, model_facts(model), cold_start))
+    inputs: list[Path | FileFacts] = [records, model_facts(model), *([cold_start] if cold_start is not None else [])]
     work = plan("loop", inputs, _described(config, options, _prompt_texts(model, options)), options.rollout.seed)
     summary, judge = folder / SUMMARY, folder / JUDGE
     if not work.begin(summary, force=force):
