@@ -18,7 +18,7 @@ from typing import Any
 
 Record = dict[str, Any]
 
-GSM8K, HALUEVAL = "openai/grade-school-math", "RUCAIBox/HaluEval"
+SOURCES = {"openai/grade-school-math": "numbers", "RUCAIBox/HaluEval": "facts", "truthfulqa": "truths"}
 COLD = {"numbers": 1320, "facts": 2600, "verify": 220, "step": 180, "pairwise": 180}
 RECORDS = {"numbers": 80, "facts": 260, "truths": 80}
 WATCHED = {"numbers": 60, "facts": 100, "truths": 40}
@@ -26,9 +26,9 @@ TEST = {"numbers": 200, "facts": 200, "truths": 200, "verify": 215, "step": 140,
 
 
 def kind(record: Record) -> str:
-    """The task; verify with a reference by what is compared: numbers (GSM8K), names (HaluEval), sentences."""
+    """The task; of what is verified against a reference, what is compared: numbers, names, sentences."""
     if record.get("reference") is not None and "answer" in record:
-        return {GSM8K: "numbers", HALUEVAL: "facts"}.get(record["source"], "truths")
+        return SOURCES.get(record.get("source", ""), "reference")
     return "pairwise" if "answer_a" in record else "step" if "steps" in record else "verify"
 
 
