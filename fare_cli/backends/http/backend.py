@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
@@ -14,7 +15,7 @@ from fare_cli.asks import Answer, Ask, BackendInfo, Reply, ReplyError
 from fare_cli.backends.http import chat, completions
 from fare_cli.backends.http.answers import chat_completion, completion
 from fare_cli.backends.http.completions import CompletionAsker, Dialect, Vocabulary, check_vocabulary
-from fare_cli.backends.http.connection import Connection, Lost, Refused
+from fare_cli.backends.http.connection import BadAnswer, Connection, Lost, Refused
 from fare_cli.backends.http.guarding import Neutraliser
 from fare_cli.backends.http.options import ServerOptions
 from fare_cli.backends.http.pacing import Closed
@@ -65,9 +66,12 @@ class HttpBackend:
     ) -> None:
         self._connection = Connection(options)
         self._vocabulary: Vocabulary | None = None
-        self._asks: queue.SimpleQueue[Ask | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
-        self._under_way: set[str] = set()
+        self._asks: queue.SimpleQueue[tuple[int, Ask] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[int, Answer] | Exception] = queue.SimpleQueue()
+        # By number, since a cancelled ask may still be answered when another one has its id.
+        self._under_way: dict[str, int] = {}
+        self._numbers = itertools.count()
+        self._fault: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._most_threads = options.concurrency
         self._interrupted = self._nudged = False
@@ -113,8 +117,8 @@ class HttpBackend:
         for ask in asks:
             if ask.id in self._under_way:
                 raise ValueError(f"ask {ask.id} is under way already")
-            self._under_way.add(ask.id)
-            self._asks.put(ask)
+            number = self._under_way[ask.id] = next(self._numbers)
+            self._asks.put((number, ask))
         while len(self._threads) < min(self._most_threads, len(self._under_way)):
             # Not waited for when the program ends: a server may stall for minutes.
             thread = threading.Thread(target=self._serve, daemon=True)
@@ -140,7 +144,8 @@ class HttpBackend:
         self._nudged = True
 
     def cancel(self, ask_ids: Sequence[str]) -> None:
-        self._under_way.difference_update(ask_ids)
+        for ask_id in ask_ids:
+            self._under_way.pop(ask_id, None)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -160,26 +165,34 @@ class HttpBackend:
         self._threads.clear()
 
     def _arrived(self) -> list[Answer]:
-        """What has come in, waiting a moment for the first."""
+        """What has come in, waiting a moment for the first. A fault is raised when all that came before it is given."""
         found: list[Answer] = []
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
         with contextlib.suppress(queue.Empty):
             came = self._answers.get(timeout=_POLL_S)
             while True:
                 if isinstance(came, Exception):
-                    raise came
-                if came.ask_id in self._under_way:
-                    self._under_way.discard(came.ask_id)
-                    found.append(came)
+                    if not found:
+                        raise came
+                    self._fault = came
+                    break
+                number, answer = came
+                if self._under_way.get(answer.ask_id) == number:
+                    del self._under_way[answer.ask_id]
+                    found.append(answer)
                 came = self._answers.get_nowait()
         return found
 
     def _serve(self) -> None:
         """A thread's work: one ask after the other, until there is a None."""
-        while (ask := self._asks.get()) is not None:
-            if ask.id not in self._under_way:
+        while (given := self._asks.get()) is not None:
+            number, ask = given
+            if self._under_way.get(ask.id) != number:
                 continue
             try:
-                self._answers.put(Answer(ask.id, self._answer(ask)))
+                self._answers.put((number, Answer(ask.id, self._answer(ask))))
             except Closed:
                 return
             except Exception as error:  # a fault of the server, or a bug: both end the run, in the main thread
@@ -190,6 +203,8 @@ class HttpBackend:
             return self._asker.answer(ask)
         except (Refused, Lost) as error:
             return Reply(error=ReplyError(error.kind, str(error)), injection_guard=self._asker.guarded)
+        except BadAnswer as error:
+            return Reply(error=ReplyError("bad_answer", str(error)), injection_guard=self._asker.guarded)
         except ModelError as error:
             return Reply(error=ReplyError("bad_ask", error.message), injection_guard=self._asker.guarded)
 

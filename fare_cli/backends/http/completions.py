@@ -212,6 +212,8 @@ class CompletionAsker:
             answer = self._same.check(completion(values))
             if self._dialect.takes_ids and answer.prompt_tokens not in (None, len(ids)):
                 raise BadAnswer(f"the server read {answer.prompt_tokens} tokens where {len(ids)} were sent")
+            if any(one >= self._vocabulary.model.vocabulary_size for one in answer.ids or ()):
+                raise BadAnswer("the server wrote a token that the vocabulary does not have")
             return answer
 
         return read

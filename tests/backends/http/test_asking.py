@@ -6,6 +6,7 @@ import json
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -300,3 +301,29 @@ def test_studies_go_without_probabilities(fare: Fare, tmp_path: Path) -> None:
     assert evaluated.returncode == 0, evaluated.stderr
     assert audited.returncode == 0, audited.stderr
     assert drawn.returncode == 0, drawn.stderr
+
+
+def test_a_late_reply_to_a_record_that_was_given_up_is_not_taken_for_another() -> None:
+    asked_again, replied_late = threading.Event(), threading.Event()
+
+    def said(body: dict[str, Any]) -> Fault | None:
+        if not is_judging(body):
+            return None
+        if "GIVEN UP" in text_of(body):
+            asked_again.wait(30)
+            replied_late.set()
+            return Fault("lie", lie=chat_answer("Verdict: no"))
+        if "ASKED AFTER" in text_of(body):
+            asked_again.set()
+            replied_late.wait(30)
+            time.sleep(0.3)  # the late reply is on its way; without the wait a wrong program could pass
+        return Fault("lie", lie=chat_answer("Verdict: yes"))
+
+    def records(second: str) -> list[dict[str, str]]:
+        return [{"question": "2 + 2?", "answer": "4"}, {"question": "2 + 2?", "answer": second}]
+
+    with fake_server(said) as server, direct(server, concurrency=2) as judge:
+        verdicts = judge.verify(records("GIVEN UP"))
+        assert next(iter(verdicts)).verdict == "yes"
+        verdicts.close()
+        assert [one.verdict for one in judge.verify(records("ASKED AFTER"))] == ["yes", "yes"]
