@@ -26,6 +26,19 @@ find_python() {
     fail "no Python 3.11 or newer was found" "on Debian or Ubuntu: apt install python3 python3-venv build-essential (PYTHON=... names another one)"
 }
 
+# What torch would bring is in pip's report, for which it reads metadata alone where the index has it (PyPI has).
+install_torch_without_cuda() {
+    local report
+    report="$("${pip_install[@]}" --dry-run --ignore-installed --report - torch==2.13.0)" ||
+        fail "torch 2.13.0 cannot be had from PyTorch's index, nor from the one that pip is set up for" "see what pip says above"
+    printf '%s' "$report" | .venv/bin/python -c 'import json, sys
+names = [one["metadata"]["name"].lower() for one in json.load(sys.stdin)["install"]]
+sys.exit(any(name.startswith(("nvidia", "cuda")) for name in names))' ||
+        fail "PyTorch's index of CPU builds cannot be reached, and the torch of the one that pip is set up for brings CUDA (gigabytes)" \
+            "let https://download.pytorch.org through, or install a torch of your choice first: .venv/bin/python -m pip install torch==2.13.0"
+    "${pip_install[@]}" torch==2.13.0
+}
+
 case "$(uname -s)" in
     Linux | Darwin) ;;
     *) fail "$(uname -s) is not supported" "on Windows, use WSL" ;;
@@ -52,11 +65,11 @@ if [ "$installed" != "$wanted [dev,train]" ] && [ "$installed" != "$wanted $extr
     echo "installing fare and its packages" >&2
     pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
     if [ -n "$extras" ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-        # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it;
-        # where that index cannot be reached (a mirror, no network), the one that pip is set up for decides. The version is
-        # the one that the tests were written against.
+        # For Linux, PyPI's torch brings CUDA (3 GB). The CPU is enough here, and PyTorch's own index has a torch for it.
+        # Where that index cannot be reached (a mirror, no network), the one that pip is set up for may have such a torch,
+        # too. The version is the one that the tests were written against.
         "${pip_install[@]}" --retries 1 --timeout 15 --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 2>/dev/null ||
-            "${pip_install[@]}" torch==2.13.0
+            install_torch_without_cuda
     fi
     "${pip_install[@]}" --editable ".$extras"
     printf '%s\n' "$wanted $extras" >.venv/fare-packages

@@ -230,6 +230,17 @@ def test_it_installs_judges_and_gates(workspace: Path, tiny_model: Path, runner:
         assert "::error title=fare gate" in ran.logs["gate"]
 
 
+def test_the_gate_sees_verdicts_that_are_all_invalid(workspace: Path, tiny_model: Path, runner: Make) -> None:
+    (workspace / "none.jsonl").write_text('{"question": "no answer"}\n')
+    ran = runner(tiny_model, records="none.jsonl", judge_options="--mode=direct", gate_options="--min-score=2")
+    assert ran.run() == 3
+    assert (ran.codes["judge"], ran.codes["gate"], ran.output("outcome")) == (0, 3, "invalid")
+    # A file from before is not what was judged now.
+    ran.inputs["judge-options"] = "--mode=direct\n--strict"
+    judge = next(step for step in STEPS if step.get("id") == "judge")
+    assert ran._shell(judge, 8) == 3
+
+
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serves the files of a folder on 127.0.0.1; the address."""

@@ -61,11 +61,16 @@ def test_the_metadata_is_what_an_index_takes(archives: tuple[Path, Path]) -> Non
 
 def tracked() -> set[str]:
     """Files of the checkout that git does not ignore; without git, which an exported tree does not have."""
-    patterns = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()] + [".git"]
+    lines = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()] + [".git"]
+    patterns = [line for line in lines if not line.startswith("!")]
+    kept = [line.removeprefix("!") for line in lines if line.startswith("!")]
+
+    def is_kept(path: Path) -> bool:
+        return any(fnmatchcase(str(path.relative_to(ROOT)), pattern) for pattern in kept)
 
     def files(folder: Path) -> Iterator[Path]:
         for path in folder.iterdir():
-            if not any(fnmatchcase(path.name, pattern) for pattern in patterns):
+            if is_kept(path) or not any(fnmatchcase(path.name, pattern) for pattern in patterns):
                 yield from files(path) if path.is_dir() else [path]
 
     return {str(path.relative_to(ROOT)) for path in files(ROOT)}

@@ -1,4 +1,8 @@
-"""`python -m training VERB`: the tree of verbs. Errors end it as they end `fare`."""
+"""`python -m training VERB`: the tree of verbs. Errors end it as they end `fare`.
+
+A verb's command stands in its own file, except where that file imports the engine or torch: asking for help loads
+neither, so `rollout`, `sft`, `export` and `loop` are described here.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import typer
 from fare_cli.cli.main import CommandGroup, main, run_app
 from fare_cli.cli.options import SectionedCommand
 from training import baselines, curate, evaluate, generate, inject
+from training.servers import Concurrency, Timeout, server
 
 if TYPE_CHECKING:
     from training.manifest import TrainingManifest
@@ -74,13 +79,22 @@ def rollout(
     ctx: Annotated[int | None, typer.Option("--ctx", help="Tokens that one ask may take, prompt and turn.")] = None,
     url: Annotated[
         str | None,
-        typer.Option("--url", metavar="URL", help="A server that serves the policy, such as vLLM (docs/http.md)."),
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="A server that serves the policy, such as vLLM (docs/http.md); --model names its file here.",
+        ),
     ] = None,
+    served_model: Annotated[
+        str | None,
+        typer.Option("--served-model", metavar="NAME", help="The server's name for the policy, if it has several."),
+    ] = None,
+    concurrency: Concurrency = None,
+    timeout: Timeout = None,
     seed: _Seed = 0,
     force: _Force = False,
 ) -> None:
     """Sample the policy on records, keep what is right, and write the samples to train on, easy to hard."""
-    from fare_cli.backends.http.options import ServerOptions
     from training import rollout as rollouts
     from training.policy import LocalPolicy
 
@@ -92,9 +106,9 @@ def rollout(
         curriculum=curriculum,
         seed=seed,
     )
-    server = None if url is None else ServerOptions(url)
+    behind = server(url, served_model, concurrency, timeout)
     policy = LocalPolicy(
-        model, options, prompts_dir=prompts, lora=lora, slots=slots, threads=threads, ctx=ctx, server=server
+        model, options, prompts_dir=prompts, lora=lora, slots=slots, threads=threads, ctx=ctx, server=behind
     )
     try:
         make = rollouts.from_critiques if from_critiques else rollouts.rollout
@@ -252,7 +266,9 @@ def loop(
         iterations=iterations, rollout=sampling, restart=restart, type=type, prompts_dir=prompts
     )
     if dry_run:
-        for line in loops.foreseen(records, output, model, described, options, say):
+        from training.foreseen import foreseen
+
+        for line in foreseen(records, output, model, described, options, cold_start=cold_start, say=say):
             typer.echo(line)
         return
     flags = {"mode": mode, "max_tokens": max_tokens, "prompts": prompts}

@@ -97,10 +97,24 @@ class Config(_Table):
     lora: Lora | None = None
 
     def outcome(self) -> dict[str, Any]:
-        """The part that decides what is learnt: not how often is saved, nor how fast a device is."""
+        """The part that decides what is learnt: not how often is saved, nor how fast a device is. Of the files of
+        `parallel` it has what stands in them. Raises UsageError for one that cannot be read."""
         values = self.model_dump(mode="json", exclude={"about", "saving"})
         del values["compute"]["tflops"]
+        values["parallel"] |= {"fsdp": _values(self.parallel.fsdp), "deepspeed": _values(self.parallel.deepspeed)}
         return values
+
+
+def _values(file: Path | None) -> Any:
+    """What stands in a YAML file, or in a JSON file, which is one too."""
+    if file is None:
+        return None
+    import yaml
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "files for several GPUs lie in training/configs") from None
 
 
 def read_config(path: Path) -> Config:

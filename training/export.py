@@ -26,7 +26,7 @@ from fare_cli.prompting import PromptTexts, TaskPrompt, prompt_from_texts, read_
 from fare_cli.settings import check_model_defaults
 from training.labels import UNQUANTISED, agreement, checkpoint_readings, engine_readings, see_alike
 from training.low_rank import write_low_rank
-from training.manifest import TrainingManifest, plan, read_manifest
+from training.manifest import FileFacts, TrainingManifest, model_facts, plan, read_manifest
 from training.questions import Question, chosen_order, questions
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
@@ -97,14 +97,14 @@ def export(
     need_packages()
     _see_kind(checkpoint, output, base)
     texts = read_prompt_texts(options.prompts_dir)
-    inputs = [checkpoint, *([check] if check is not None else [])]
-    work = plan("export", inputs, _described(options, texts) | ({"rank": base.rank} if base and base.rank else {}))
+    work = plan("export", _inputs(checkpoint, base, check), _described(options, texts, base))
     if not work.begin(output, force=force):
         say(f"{output} is made already")
         manifest = read_manifest(output)
         assert manifest is not None
         return manifest
-    with one_at_a_time(output.with_name(output.name + ".export"), say) as stages:
+    # The converter runs in a folder of its own.
+    with one_at_a_time(output.absolute().with_name(output.name + ".export"), say) as stages:
         making = Making(stages, find_converter(say=say), say, lambda _name, _here, _size: None)
         made = _adapter(checkpoint, base, making) if base is not None else _model(checkpoint, options, making)
         counts = dict(made.counts)
@@ -133,13 +133,27 @@ def _see_kind(checkpoint: Path, output: Path, base: Base | None) -> None:
         raise UsageError(f"{checkpoint} is an adapter, with a rank of its own", "leave --rank away")
 
 
-def _described(options: ExportOptions, texts: PromptTexts) -> dict[str, Any]:
+def _inputs(checkpoint: Path, base: Base | None, check: Path | None) -> list[Path | FileFacts]:
+    inputs: list[Path | FileFacts] = [checkpoint]
+    if base is not None:
+        inputs += [model_facts(resolve_model(base.model)), base.checkpoint]
+    return inputs if check is None else [*inputs, check]
+
+
+def _described(options: ExportOptions, texts: PromptTexts, base: Base | None) -> dict[str, Any]:
     return {
         "type": options.type.upper(),
         "decoding": dict(options.decoding),
         "keep_unquantised": options.keep_unquantised,
-        "prompts": {task: prompt_from_texts(task, files).fingerprint for task, files in texts.items()},
+        "tolerance": options.tolerance,
+        "rank": base.rank if base is not None else None,
+        "prompts": prompt_fingerprints(texts),
     }
+
+
+def prompt_fingerprints(texts: PromptTexts) -> dict[str, str]:
+    """The fingerprint of each task's prompt."""
+    return {task: prompt_from_texts(task, files).fingerprint for task, files in texts.items()}
 
 
 def _model(folder: Path, options: ExportOptions, making: Making) -> _Exported:
@@ -172,7 +186,7 @@ def _adapter(folder: Path, base: Base, making: Making) -> _Exported:
         counts["share_of_change"] = round(share, 4)
     adapter_sha256(folder)
     below = resolve_model(base.model)
-    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint, making)}, below, counts)
+    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint.absolute(), making)}, below, counts)
 
 
 def _write(made: _Exported, output: Path, options: ExportOptions, texts: PromptTexts) -> Iterator[Path]:

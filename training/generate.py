@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fare_cli.errors import InvalidRecordsError, UsageError
+from training.servers import Concurrency, Timeout, servers
 
 if TYPE_CHECKING:
+    from fare_cli.backends.http.options import ServerOptions
     from training.curation.sources import Source
     from training.generation.grading import Graded
     from training.generation.known import Known
@@ -64,8 +66,23 @@ def command(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write the records there.")],
     model: Annotated[
-        list[str], typer.Option("--model", metavar="NAME|FILE.gguf", help="A model that answers; repeatable.")
-    ],
+        list[str] | None,
+        typer.Option("--model", metavar="NAME|FILE.gguf", help="A model that answers on this machine; repeatable."),
+    ] = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option("--url", metavar="URL", help="A server that answers by chat (docs/http.md); repeatable."),
+    ] = None,
+    served_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--served-model",
+            metavar="NAME",
+            help="The server's name for the model, if it has several: one for each --url, or several of one server.",
+        ),
+    ] = None,
+    concurrency: Concurrency = None,
+    timeout: Timeout = None,
     tries: Annotated[
         int, typer.Option("--tries", help="Answers of each model to each question (the paper: up to 20).")
     ] = 20,
@@ -94,10 +111,6 @@ def command(
     slots: Annotated[int | None, typer.Option("--slots", help="Answers that are written at the same time.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="CPU threads.")] = None,
     ctx: Annotated[int | None, typer.Option("--ctx", help="Tokens that one ask may take, prompt and answer.")] = None,
-    url: Annotated[
-        str | None,
-        typer.Option("--url", metavar="URL", help="A server that serves the one --model, such as vLLM (docs/http.md)."),
-    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed samples and chooses otherwise.")] = 0,
     report: Annotated[
         bool, typer.Option("--report", help="Print how far right and wrong are told apart by form alone.")
@@ -109,11 +122,9 @@ def command(
     math-verify compares the final answer of each with the known one. Of every pair of a right and a wrong answer comes
     a pairwise record and two verify records. What cannot be graded is counted and left out.
     """
-    from fare_cli.backends.http.options import ServerOptions
     from training.curation.sources import NEVER, check_never, parse_source
     from training.generation.pairing import PairingOptions
     from training.generation.sampling import GenerationOptions
-    from training.policy import LocalPolicy
 
     sources = tuple(map(parse_source, questions))
     check_never(sources, NEVER)
@@ -121,14 +132,33 @@ def command(
     sampling = GenerationOptions(tries, temperature, max_tokens, seed)
     pairing = PairingOptions(per_question, reference_share, same_generator)
     generation = Generation(sources, sampling, pairing, credit, limit)
-    if url is not None and len(model) > 1:
-        raise UsageError("--url serves one model", "run once for each; the journals of others are kept")
-    server = None if url is None else ServerOptions(url)
-    generators = [LocalPolicy(one, sampling, slots=slots, threads=threads, ctx=ctx, server=server) for one in model]
+    asked = servers(url or [], served_model or [], concurrency, timeout)
+    generators = _generators(model or [], asked, sampling, slots=slots, threads=threads, ctx=ctx)
     counts = generate(generation, generators, output, force=force)
     if report:
         typer.echo("\n".join(report_lines(counts)))
     return 0
+
+
+def _generators(
+    models: Sequence[str],
+    servers: Sequence[ServerOptions],
+    sampling: GenerationOptions,
+    *,
+    slots: int | None,
+    threads: int | None,
+    ctx: int | None,
+) -> list[Generator]:
+    """Those on this machine, then those behind servers. Raises UsageError for none, and for options of no model."""
+    from fare_cli.judge import Judge
+    from training.policy import LocalPolicy, judging_options
+
+    if not models and not servers:
+        raise UsageError("nobody is named to answer", "add --model, or --url with the address of a server")
+    if not models and any(one is not None for one in (slots, threads, ctx)):
+        raise UsageError("--slots, --threads and --ctx are for models on this machine", "and --model names none")
+    here = [LocalPolicy(model, sampling, slots=slots, threads=threads, ctx=ctx) for model in models]
+    return [*here, *(Judge(None, options=judging_options(sampling), server=server) for server in servers)]
 
 
 def _say(line: str) -> None:

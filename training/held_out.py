@@ -19,7 +19,7 @@ from fare_cli.studies.evaluating.running import Keeping, judge_source, verdict_f
 from fare_cli.studies.evaluating.sources import Reading, Source, record_source
 from fare_cli.studies.evaluating.verdict_set import VerdictSet
 from fare_cli.studies.judging import SILENT, Talk
-from training.manifest import FileFacts, Plan, file_facts
+from training.manifest import FileFacts, Plan, file_facts, model_facts
 from training.questions import read_records
 
 PACKAGES = ("llama-cpp-python", "numpy", "scipy")
@@ -90,8 +90,7 @@ def _weights(judge: Judge) -> list[FileFacts]:
     known by the judges' fingerprints alone."""
     if judge.server is not None:
         return []
-    model = judge.model
-    files = [FileFacts(file=str(model.path), bytes=model.path.stat().st_size, sha256=model.sha256)]
+    files = [model_facts(judge.model)]
     lora = judge.engine_options.lora
     return files if lora is None else [*files, file_facts(lora)]
 

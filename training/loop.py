@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,17 +17,15 @@ from fare_cli.errors import InvalidRecordsError, UsageError
 from fare_cli.gguf.disk import Say
 from fare_cli.gguf.model_prompts import install_prompts, own_prompt_texts
 from fare_cli.gguf.store import ModelFile, resolve_model
-from fare_cli.prompting import TaskPrompt, read_prompt_texts
+from fare_cli.prompting import PromptTexts, read_prompt_texts
 from fare_cli.records import Record
 from fare_cli.run.files import write_whole
 from training.config import Config
-from training.estimate import estimate, model_shape
-from training.export import ExportOptions, export
-from training.manifest import TrainingManifest, plan, read_manifest
+from training.export import ExportOptions, export, prompt_fingerprints
+from training.manifest import FileFacts, TrainingManifest, model_facts, plan, read_manifest
 from training.policy import LocalPolicy
-from training.questions import chosen_order, draw, questions, read_records
+from training.questions import draw, read_records
 from training.rollout import RolloutOptions, from_critiques, rollout
-from training.samples import Tokeniser
 from training.sft import sft
 from training.stages import START, SUMMARY, Stage, iteration, write_stages
 from training.start import start_checkpoint
@@ -67,17 +64,22 @@ def batch_of(record: Record, iterations: int, seed: int) -> int:
 
 def split(records: Path, folder: Path, iterations: int, seed: int) -> list[Path]:
     """The records as disjoint batches, a file for each iteration. Raises InvalidRecordsError for an empty batch."""
+    paths = []
+    for number, lines in cut(records, iterations, seed).items():
+        paths.append(folder / f"batch-{number}.jsonl")
+        write_whole(paths[-1], "".join(lines), "batch")
+    return paths
+
+
+def cut(records: Path, iterations: int, seed: int) -> dict[int, list[str]]:
+    """The lines of each iteration's batch. Raises InvalidRecordsError for an empty one."""
     batches: dict[int, list[str]] = {number: [] for number in range(1, iterations + 1)}
     for record in read_records(records):
         line = json.dumps({"task": record.task, **record.to_json()}, ensure_ascii=False)
         batches[batch_of(record, iterations, seed)].append(line + "\n")
-    paths = []
-    for number, lines in batches.items():
-        if not lines:
-            raise InvalidRecordsError(f"{records} has too few questions for {iterations} disjoint batches")
-        paths.append(folder / f"batch-{number}.jsonl")
-        write_whole(paths[-1], "".join(lines), "batch")
-    return paths
+    if not all(batches.values()):
+        raise InvalidRecordsError(f"{records} has too few questions for {iterations} disjoint batches")
+    return batches
 
 
 def loop(
@@ -100,10 +102,10 @@ def loop(
     from it.
     """
     begun = time.monotonic()
-    model = _start(start, config)
+    model = loop_start(start, config)
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = [records, model.path, *([cold_start] if cold_start is not None else [])]
-    work = plan("loop", inputs, _described(config, options), options.rollout.seed)
+    inputs: list[Path | FileFacts] = [records, model_facts(model), *([cold_start] if cold_start is not None else [])]
+    work = plan("loop", inputs, _described(config, options, _prompt_texts(model, options)), options.rollout.seed)
     summary, judge = folder / SUMMARY, folder / JUDGE
     if not work.begin(summary, force=force):
         say(f"{folder} is made already")
@@ -130,8 +132,14 @@ def loop(
     return manifest
 
 
-def _start(start: str, config: Config) -> ModelFile:
-    """The model to start from. Raises UsageError for adapters, below or above: each would need the last one's base."""
+def loop_start(start: str, config: Config) -> ModelFile:
+    """The model to start from. Raises UsageError for adapters, below or above: each would need the last one's base; and
+    for a config of several processes, since one samples."""
+    if config.parallel.processes > 1:
+        raise UsageError(
+            f"a loop is one process, and the config is for {config.parallel.processes}",
+            "run each iteration's verbs one by one: rollout, sft under torchrun, export",
+        )
     if config.lora is not None:
         raise UsageError("a loop trains all weights, and the config trains an adapter", "take [lora] out of it")
     model = resolve_model(start)
@@ -142,20 +150,25 @@ def _start(start: str, config: Config) -> ModelFile:
 
 def _prompts(model: ModelFile, folder: Path, options: LoopOptions) -> Path | None:
     """The prompts of all stages: those that were named, else those that the start brings. None stands for fare's."""
-    own = own_prompt_texts(model.path) if options.prompts_dir is None else {}
-    if not own:
+    if options.prompts_dir is not None or not own_prompt_texts(model.path):
         return options.prompts_dir
-    install_prompts({**read_prompt_texts(), **own}, folder / "prompts")
+    install_prompts(_prompt_texts(model, options), folder / "prompts")
     return folder / "prompts"
 
 
-def _described(config: Config, options: LoopOptions) -> dict[str, Any]:
+def _prompt_texts(model: ModelFile, options: LoopOptions) -> PromptTexts:
+    if options.prompts_dir is not None:
+        return read_prompt_texts(options.prompts_dir)
+    return {**read_prompt_texts(), **own_prompt_texts(model.path)}
+
+
+def _described(config: Config, options: LoopOptions, texts: PromptTexts) -> dict[str, Any]:
     sampled = {name: getattr(options.rollout, name) for name in options.rollout.__slots__}
     return {
         "iterations": options.iterations,
         "restart": options.restart,
         "type": options.type,
-        "prompts": str(options.prompts_dir) if options.prompts_dir is not None else None,
+        "prompts": prompt_fingerprints(texts),
         "rollout": sampled,
         "config": config.outcome(),
     }
@@ -210,35 +223,3 @@ class _Loop:
             return make(records, samples, policy, policy.gguf, options.rollout, say=self.say, force=self.force)
         finally:
             policy.close()
-
-
-def foreseen(records: Path, folder: Path, start: str, config: Config, options: LoopOptions, say: Say) -> Sequence[str]:
-    """What a loop would do and take, in words, without doing it; the training as if every record were kept.
-
-    Prompts are counted in the model's own tokens, critiques as long as `max_tokens` allows. A start that is no
-    checkpoint yet is turned into one, to know its size.
-    """
-    prompt = LocalPolicy(start, options.rollout, prompts_dir=options.prompts_dir)
-    counts: Counter[str] = Counter()
-    prompts: dict[int, list[int]] = {number: [] for number in range(1, options.iterations + 1)}
-    seed = options.rollout.seed
-
-    def named(task: str) -> TaskPrompt:
-        return prompt.prompt(task)
-
-    with Tokeniser(prompt.gguf) as tokeniser:
-        for question in questions(records, named, counts, lambda one: chosen_order(one, seed)):
-            number = batch_of(question.record, options.iterations, seed)
-            prompts[number].append(len(tokeniser.critique(question, "").input_ids))
-    shape = model_shape(start_checkpoint(start, folder / START, say), config)
-    lines = [f"{counts['records']} records, {counts['no_single_label']} of them without one right label"]
-    for number, lengths in prompts.items():
-        tries = len(lengths) * options.rollout.tries
-        lines.append(
-            f"iteration {number}: {len(lengths)} records, {tries} turns of at most {options.rollout.max_tokens} tokens "
-            f"on {sum(lengths):,} tokens of prompts; then export and"
-        )
-        tokens = sum(lengths) + len(lengths) * options.rollout.max_tokens
-        rows = max(1, tokens // config.data.max_length)
-        lines += [f"  at most {line}" for line in estimate(shape, config, rows, tokens).lines(1)]
-    return lines

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from fare_cli.errors import InputError
+from fare_cli.gguf.store import ModelFile
 from fare_cli.run.files import write_whole
 from fare_cli.run.manifest import fare_version, manifest_path
 
@@ -66,6 +67,11 @@ def file_facts(path: Path) -> FileFacts:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     return FileFacts(file=str(path), bytes=size, sha256=digest.hexdigest())
+
+
+def model_facts(model: ModelFile) -> FileFacts:
+    """The facts of a model's file, with the checksum that is remembered from when it was first read."""
+    return FileFacts(file=str(model.path), bytes=model.path.stat().st_size, sha256=model.sha256)
 
 
 def _hash_file(path: Path, digest: Any) -> int:
@@ -160,9 +166,11 @@ class Plan:
         return manifest
 
 
-def plan(verb: str, inputs: Iterable[Path], options: Mapping[str, Any], seed: int | None = None) -> Plan:
-    """The plan of a verb on these inputs, which are read to their ends for their hashes."""
-    return Plan(verb, tuple(file_facts(path) for path in inputs), options, seed)
+def plan(verb: str, inputs: Iterable[Path | FileFacts], options: Mapping[str, Any], seed: int | None = None) -> Plan:
+    """The plan of a verb on these inputs; those of which only the path is given are read to their ends for their
+    hashes."""
+    facts = (one if isinstance(one, FileFacts) else file_facts(one) for one in inputs)
+    return Plan(verb, tuple(facts), options, seed)
 
 
 def read_manifest(output: Path) -> TrainingManifest | None:

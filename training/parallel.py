@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,16 @@ def all_processes() -> PartialState:
 
 
 def check_world(parallel: Parallel) -> None:
-    """Raises UsageError unless as many processes run as the config was written for.
+    """Raises UsageError unless as many processes run as the config was written for, EnvironmentFault where it wants
+    DeepSpeed and that is not installed.
 
     `accelerate launch --cpu` was seen to run one process where two were asked for, without a word.
     """
+    if parallel.deepspeed is not None and importlib.util.find_spec("deepspeed") is None:
+        raise EnvironmentFault(
+            f"{parallel.deepspeed} is for DeepSpeed, which is not installed",
+            "install it: pip install deepspeed; or name a file for parallel.fsdp instead",
+        )
     if world_size() != parallel.processes:
         raise UsageError(
             f"{world_size()} process(es) run, and the config is for {parallel.processes}",

@@ -15,6 +15,11 @@ from fare_cli.prompting import TaskPrompt
 from training.asking import Tries
 
 
+def judging_options(options: Tries) -> JudgingOptions:
+    """The tries as votes of a judge: that many on one prompt, sampled alike."""
+    return JudgingOptions(votes=options.tries, temperature=options.temperature, max_tokens=options.max_tokens)
+
+
 class LocalPolicy:
     """A model of fare, by name or path, with an adapter or without, as what is sampled from. Close it.
 
@@ -36,7 +41,7 @@ class LocalPolicy:
     ) -> None:
         if server is not None and any(one is not None for one in (lora, slots, threads, ctx)):
             raise UsageError("--lora, --slots, --threads and --ctx are for this machine, and --url names a server")
-        judging = JudgingOptions(votes=options.tries, temperature=options.temperature, max_tokens=options.max_tokens)
+        judging = judging_options(options)
         engine = EngineOptions(lora=lora, slots=slots, threads=threads, ctx=ctx, **work_of(judging))
         found = resolve_model(model)
         self._judge = Judge(found, options=judging, prompts_dir=prompts_dir, engine=engine, server=server)

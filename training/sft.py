@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fare_cli.errors import InputError, InvalidRecordsError
+from fare_cli.errors import InputError, InvalidRecordsError, UsageError
 from fare_cli.gguf.disk import Say, check_space
 from fare_cli.run.files import write_whole
 from training.config import Config
@@ -18,8 +18,8 @@ from training.manifest import Plan, TrainingManifest, plan, read_manifest
 from training.packing import fitting, rows
 from training.parallel import all_processes, check_world, is_leader
 from training.samples import Sample, read_samples
-from training.start import start_checkpoint
-from training.watching import LOG, keep_log_up_to, last_checkpoint
+from training.start import start_checkpoint, start_facts
+from training.watching import LOG, keep_log_up_to, last_checkpoint, out_of_memory
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "bitsandbytes", "deepspeed")
 
@@ -49,24 +49,29 @@ def sft(
     losses. The log of every step is `log.jsonl` in the checkpoint. `held_out` are samples that only the loss is
     computed of. None is returned by processes that do not lead.
 
-    Raises UsageError and InvalidRecordsError for what cannot be trained, EnvironmentFault for too little disk and where
-    the loss becomes no number; checkpoints stay where they are.
+    Raises UsageError and InvalidRecordsError for what cannot be trained, and where checkpoints of another training lie
+    that has not ended, unless `force` gives them up; EnvironmentFault for too little disk or memory and where the loss
+    becomes no number; checkpoints stay where they are.
     """
     begun = time.monotonic()
     check_world(config.parallel)
     speak: Say = say if is_leader() else lambda _: None
     run = run_folder(output)
-    checkpoint = _shared_start(start, run, speak)
-    inputs = [samples, checkpoint, *([held_out] if held_out is not None else [])]
-    work = plan("sft", inputs, config.outcome(), seed)
+    inputs = (samples, start_facts(start), held_out)
+    work = plan("sft", filter(None, inputs), config.outcome(), seed)
     if not force and work.is_done(output):
-        return _made_before(output, run, speak)
+        return _made_before(output, work, speak)
+    if not force:
+        _see_unfinished(run, work)
     if is_leader():
         work.begin(output, force=force)
     train, counts = _chosen(samples, config)
     tested, _ = _chosen(held_out, config) if held_out is not None else ([], {})
+    checkpoint = _shared_start(start, run, speak)
     shape = model_shape(checkpoint, config)
     _check_ids(samples, train, shape)
+    if held_out is not None:
+        _check_ids(held_out, tested, shape)
     _plan_ahead(train, counts["too_long"], shape, config, run, speak)
     if is_leader():
         _take_up(run, work)
@@ -86,14 +91,32 @@ def _shared_start(start: str, run: Path, say: Say) -> Path:
         return start_checkpoint(start, run / _STARTED_FROM, say)
 
 
-def _made_before(output: Path, run: Path, say: Say) -> TrainingManifest | None:
-    """All processes find the work done; a start that was dequantised for its hash is removed."""
-    all_processes().wait_for_everyone()
+def _made_before(output: Path, work: Plan, say: Say) -> TrainingManifest | None:
+    """What all processes do where the work is done; what a kill has left of it is removed."""
     if not is_leader():
         return None
     say(f"{output} is made already")
-    shutil.rmtree(run, ignore_errors=True)
+    run = run_folder(output)
+    if _is_of(run, work):
+        shutil.rmtree(run, ignore_errors=True)
     return read_manifest(output)
+
+
+def _see_unfinished(run: Path, work: Plan) -> None:
+    """Raises UsageError where checkpoints of another training lie that has not ended: hours of work, perhaps."""
+    if _is_of(run, work):
+        return
+    last = last_checkpoint(run)
+    if last is not None:
+        raise UsageError(
+            f"{run} holds an unfinished training on another model, samples, config or seed, up to {last.name}",
+            "train to another name with -o, or give that training up with --force",
+        )
+
+
+def _is_of(run: Path, work: Plan) -> bool:
+    mark = run / _PLAN
+    return mark.is_file() and mark.read_text("utf-8").strip() == work.fingerprint
 
 
 def _chosen(path: Path, config: Config) -> tuple[list[Sample], dict[str, Any]]:
@@ -138,12 +161,11 @@ def _plan_ahead(train: Sequence[Sample], too_long: int, shape: Shape, config: Co
 def _take_up(run: Path, work: Plan) -> None:
     """Makes the run's folder this plan's: what another plan has left there is removed."""
     run.mkdir(parents=True, exist_ok=True)
-    mark = run / _PLAN
-    if not mark.is_file() or mark.read_text("utf-8").strip() != work.fingerprint:
+    if not _is_of(run, work):
         for old in run.iterdir():
             if old.name != _STARTED_FROM:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
-        write_whole(mark, work.fingerprint + "\n", "mark of the run")
+        write_whole(run / _PLAN, work.fingerprint + "\n", "mark of the run")
     keep_log_up_to(run, last_checkpoint(run))
 
 
@@ -157,6 +179,8 @@ def _train(
     say: Say,
 ) -> list[float]:
     """The losses of all steps; the checkpoint is in `run` / final."""
+    import torch
+
     from training.trainer import make_trainer
 
     all_processes().wait_for_everyone()
@@ -164,7 +188,10 @@ def _train(
     last = last_checkpoint(run)
     if last is not None:
         say(f"going on from {last.name}")
-    trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(error, run) from None
     if trainer.is_fsdp_enabled:
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(run / "final"))

@@ -6,24 +6,55 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from fare_cli.errors import ModelError, UsageError
 from fare_cli.gguf.disk import Say, check_space
 from fare_cli.gguf.header import read_header
 from fare_cli.gguf.store import resolve_model
+from fare_cli.run.files import write_whole
 from fare_cli.settings import looks_like_path
+from training.manifest import FileFacts, file_facts, model_facts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _F32_BYTES = 4
+_MADE_OF = "made-of.json"
+
+
+def start_facts(start: str) -> FileFacts:
+    """What a training starts from, for its manifest: a checkpoint's folder, or the GGUF file that is turned into one;
+    of a checkpoint that `start_checkpoint` has made, the file that it was made of.
+
+    Raises UsageError for what is neither.
+    """
+    found = _find(start)
+    if isinstance(found, FileFacts):
+        return found
+    return _made_of(found) or file_facts(found)
 
 
 def start_checkpoint(start: str, place: Path, say: Say) -> Path:
     """The folder of the checkpoint meant by `start`: a folder with config.json, or an installed model or GGUF file,
-    which is dequantised into `place` (once: the folder appears whole).
+    which is dequantised into `place`: once (the folder appears whole), and again where it was made of another file.
 
     Raises UsageError for what is neither, ModelError for a GGUF file that transformers cannot read.
     """
+    found = _find(start)
+    if not isinstance(found, FileFacts):
+        return found
+    made_of = _made_of(place)
+    if made_of is None or made_of.sha256 != found.sha256:
+        # First of all the note: what a kill leaves half-removed is not taken for whole.
+        (place / _MADE_OF).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        _make(found, place, say)
+    return place
+
+
+def _find(start: str) -> Path | FileFacts:
+    """A checkpoint's folder, or the facts of a GGUF file."""
     folder = Path(start).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -34,16 +65,27 @@ def start_checkpoint(start: str, place: Path, say: Say) -> Path:
     found = resolve_model(start)
     if found.adapter is not None:
         raise UsageError(f"{start} is an adapter", "start from its base, or from a checkpoint with it merged")
-    if not (place / "config.json").is_file():
-        say(f"turning {found.path.name} into a checkpoint in F32")
-        needed = read_header(found.path).parameters * _F32_BYTES
-        place.parent.mkdir(parents=True, exist_ok=True)
-        check_space(place.parent, needed, "the checkpoint")
-        partial = place.with_name(place.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        write_dequantised(found.path, partial)
-        partial.replace(place)
-    return place
+    return model_facts(found)
+
+
+def _made_of(folder: Path) -> FileFacts | None:
+    """The GGUF file that a checkpoint was made of by `start_checkpoint`; None for any other folder."""
+    try:
+        return FileFacts.model_validate_json((folder / _MADE_OF).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _make(source: FileFacts, place: Path, say: Say) -> None:
+    gguf = Path(source.file)
+    say(f"turning {gguf.name} into a checkpoint in F32")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    check_space(place.parent, read_header(gguf).parameters * _F32_BYTES, "the checkpoint")
+    partial = place.with_name(place.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_dequantised(gguf, partial)
+    write_whole(partial / _MADE_OF, source.model_dump_json() + "\n", "note of what it was made of")
+    partial.replace(place)
 
 
 def write_dequantised(gguf: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from fare_cli.errors import EnvironmentFault
+from fare_cli.errors import EnvironmentFault, UsageError
 from fare_cli.gguf.disk import Say
 from training import attention
 from training.config import Config
@@ -128,10 +128,21 @@ def make_trainer(
     seed: int,
     say: Say,
 ) -> OrderedTrainer:
-    """The trainer, ready to start or to resume in the folder `run`."""
+    """The trainer, ready to start or to resume in the folder `run`.
+
+    Raises UsageError where several GPUs are visible to one process, EnvironmentFault where the config needs a GPU and
+    there is none.
+    """
+    # Before the model: with ZeRO-3 transformers (5.23) knows by them not to read all weights into each process.
+    arguments = _arguments(config, run, evaluates=bool(held_out), seed=seed)
+    if arguments.n_gpu > 1:
+        raise UsageError(
+            f"one process sees {arguments.n_gpu} GPUs, and trains on one",
+            "show it one (CUDA_VISIBLE_DEVICES=0), or start one process for each with torchrun and parallel.processes",
+        )
     trainer = OrderedTrainer(
         model=load_model(checkpoint, config),
-        args=_arguments(config, run, evaluates=bool(held_out), seed=seed),
+        args=arguments,
         train_dataset=dataset(samples, config),
         eval_dataset=dataset(held_out, config) if held_out else None,
         processing_class=load_tokenizer(checkpoint),

@@ -86,9 +86,21 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 def diverged(name: str, step: int, run: Path) -> EnvironmentFault:
     """The error for a loss or gradient that is no number."""
-    last = last_checkpoint(run)
-    kept = f"the last checkpoint from before is {last}" if last is not None else "no checkpoint was saved before"
     return EnvironmentFault(
-        f"the training has diverged: {name} is not a number at step {step}; {kept}",
-        "lower optimisation.learning_rate, or raise optimisation.warmup",
+        f"the training has diverged: {name} is not a number at step {step}; {_kept(run)}",
+        "lower optimisation.learning_rate, or raise optimisation.warmup: that is another training, so give it another "
+        "name with -o, or --force to put it in the place of this one",
     )
+
+
+def out_of_memory(error: Exception, run: Path) -> EnvironmentFault:
+    """The error for a device whose memory does not suffice."""
+    return EnvironmentFault(
+        f"the memory of the device does not suffice: {str(error).partition('. ')[0]}; {_kept(run)}",
+        "lower data.max_length or optimisation.batch, set compute.gradient_checkpointing, or train an adapter ([lora])",
+    )
+
+
+def _kept(run: Path) -> str:
+    last = last_checkpoint(run)
+    return f"the last checkpoint from before is {last}" if last is not None else "no checkpoint was saved before"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fare_cli.cluster.pool import Node
-from fare_cli.errors import EnvironmentFault
+from fare_cli.errors import EnvironmentFault, FareError
 
 # What travels through Ray are names and counts; its default is a third of the memory, which the engines need.
 _OBJECT_STORE_BYTES = 128 * 1024 * 1024
@@ -42,11 +42,10 @@ def connected(*, verbose: bool = False) -> Iterator[None]:
         try:
             with _quietly(verbose):
                 _start_here(ray, folder, verbose) if folder else _join(ray, address, verbose)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            where = "on this machine" if address is None else f"at RAY_ADDRESS={address}"
-            raise EnvironmentFault(
-                f"Ray does not answer {where}: {error}", "is it running there? ray status shows a cluster"
-            ) from error
+        except FareError:
+            raise
+        except Exception as error:  # Ray raises Exception itself where one of its processes does not start
+            raise _no_answer(address, error) from error
         finally:
             # Ray's own handler would end the process with another exit code than fare's.
             if threading.current_thread() is threading.main_thread():
@@ -62,6 +61,14 @@ def _keep_to_this_machine() -> None:
     # Else Ray would write a token into the home directory, readable by everybody.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _no_answer(address: str | None, error: Exception) -> EnvironmentFault:
+    if address is None:
+        hint = "is there room for it, in /tmp and in memory? --verbose shows what Ray says"
+        return EnvironmentFault(f"Ray does not start on this machine: {error}", hint)
+    hint = "is it running there? ray status shows a cluster"
+    return EnvironmentFault(f"Ray does not answer at RAY_ADDRESS={address}: {error}", hint)
 
 
 def _imported() -> Any:
@@ -98,7 +105,8 @@ def _folder(stack: contextlib.ExitStack) -> str:
     # Not below TMPDIR: the names of Ray's sockets have room for some 50 characters more.
     folder = tempfile.mkdtemp(prefix="fare-ray-", dir="/tmp")
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    # Ray opens the folder that it is given to everybody (0777); around it, ours stays closed (0700).
+    return f"{folder}/r"
 
 
 def _join(ray: Any, address: str | None, verbose: bool) -> None:

@@ -27,7 +27,8 @@ def plan_pool(nodes: Sequence[Node], workers: int | None, cpus: int | None, gpus
     """The workers for these machines; `workers` and `cpus` are chosen here where they are None.
 
     There are as many workers as fit. Each takes a whole machine, so that its engine has all cores, unless machines have
-    to be shared: among workers with a GPU each, or because more were asked for than there are machines.
+    to be shared: among workers with a GPU each, or because more were asked for than there are machines. All are alike,
+    as Ray Data has them, so the smallest share of a machine is that of every worker.
 
     Raises EnvironmentFault where there is no room for those that were asked for.
     """

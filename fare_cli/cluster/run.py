@@ -14,7 +14,7 @@ from typing import Any
 from fare_cli.cluster.partitions import Partition
 from fare_cli.cluster.pool import Pool
 from fare_cli.cluster.progress import Course
-from fare_cli.cluster.tally import Tally
+from fare_cli.cluster.tally import start_tally
 from fare_cli.cluster.worker import PartitionOutcome, PartitionWorker, Work, WorkersDied
 from fare_cli.errors import EnvironmentFault, InputError, InvalidRecordsError
 from fare_cli.run.progress import ProgressSnapshot
@@ -69,7 +69,7 @@ def judge_partitions(
     """
     begun = time.monotonic()
     course = Course(partitions)
-    tally = _start_tally()
+    tally = start_tally()
     found: dict[str, PartitionOutcome] = {}
     with contextlib.ExitStack() as stack:
         if progress is not None:
@@ -94,15 +94,6 @@ def _summed(outcomes: Sequence[PartitionOutcome], seconds: float, max_invalid: f
     first_invalid = next((outcome.first_invalid for outcome in outcomes if outcome.first_invalid), None)
     problem = problem_with(counts, first_invalid, max_invalid)
     return ClusterOutcome(outcomes, Summary(counts, asking, seconds, seconds), problem)
-
-
-def _start_tally() -> Any:
-    """The handle of a Tally on this machine, which has to live as long as the run anyway."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Tally).remote()
 
 
 def _outcomes(partitions: Sequence[Partition], work: Work, pool: Pool, tally: Any) -> Generator[PartitionOutcome]:
@@ -144,7 +135,9 @@ def _polling(tally: Any, course: Course, progress: Callable[[ProgressSnapshot], 
         # Where the cluster is lost there is nothing to show, and the run itself says so.
         with contextlib.suppress(ray.exceptions.RayError):
             while not ended.wait(_POLL_S):
-                progress(course.snapshot(ray.get(tally.standings.remote())))
+                # Whoever ends the run waits for this thread.
+                with contextlib.suppress(ray.exceptions.GetTimeoutError):
+                    progress(course.snapshot(ray.get(tally.standings.remote(), timeout=_POLL_S)))
             progress(replace(course.snapshot({}), last=True))
 
     thread = threading.Thread(target=poll, name="fare-cluster-progress", daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,8 +96,10 @@ class PartitionWorker:
             plan = replace(plan, resume=True)  # a worker that died has begun anew already
         if plan.resume and (manifest := finished(plan)) is not None:
             counts = Counts.from_json(manifest.counts)
-            first_invalid = f"one in {partition.output}" if counts.invalid else None
-            return PartitionOutcome(partition, counts, Asking(), first_invalid, kept=True, again=attempt.again)
+            # Where none may be invalid, the run finds the line that is, from the journal.
+            if not (plan.strict and counts.invalid):
+                first_invalid = f"one in {partition.output}" if counts.invalid else None
+                return PartitionOutcome(partition, counts, Asking(), first_invalid, kept=True, again=attempt.again)
         _make_folder(output.parent)
         done = self._run(plan, attempt)
         counts, asking = done.summary.counts, done.summary.asking
@@ -120,7 +123,12 @@ class PartitionWorker:
         import ray
 
         size = journal.stat().st_size if journal.exists() else 0
-        attempt: Attempt = ray.get(self._tally.begin.remote(output, size))
+        try:
+            attempt: Attempt = ray.get(self._tally.begin.remote(output, size, uuid.uuid4().hex))
+        except ray.exceptions.RayActorError as error:
+            raise EnvironmentFault(
+                f"the tally of the run was lost: {error}", "the same command goes on from what was answered"
+            ) from error
         if attempt.deaths >= _MOST_DEATHS:
             raise WorkersDied(
                 f"{attempt.deaths} workers died on this partition, one after the other and without a new reply",

@@ -7,8 +7,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -33,6 +34,21 @@ class PackageSource(_Entry):
     distribution: str
     version: str
     member: str
+
+
+class ShippedSource(_Entry):
+    """A file that fare's own package carries, in `shipped` beside this module; `NAME.md` there is its card."""
+
+    kind: Literal["shipped"]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.gguf$")]
+
+    def open(self) -> IO[bytes]:
+        """The bytes of the file. Raises FileNotFoundError where this installation lacks it."""
+        return _shipped_folder().joinpath(self.file).open("rb")
+
+    def card(self) -> bytes:
+        """The model card. Raises FileNotFoundError where this installation lacks it."""
+        return _shipped_folder().joinpath(self.file.removesuffix(".gguf") + ".md").read_bytes()
 
 
 class HubSource(_Entry):
@@ -97,12 +113,16 @@ class CatalogModel(_Entry):
     sizes: dict[str, _Count] = {}
     sizes_from: str | None = None
     kv_bytes: _Count | None = None
-    source: Annotated[PackageSource | HubSource | UrlSource | BuildSource, Field(discriminator="kind")]
+    base: str | None = None
+    source: Annotated[PackageSource | ShippedSource | HubSource | UrlSource | BuildSource, Field(discriminator="kind")]
 
     @model_validator(mode="after")
     def _is_checkable(self) -> CatalogModel:
-        if self.source.kind == "package" and (self.sha256 is None or self.bytes is None):
+        is_packed = self.source.kind in ("package", "shipped")
+        if is_packed and (self.sha256 is None or self.bytes is None):
             raise ValueError("a file from a package needs sha256 and bytes")
+        if self.base is not None and not is_packed:
+            raise ValueError("only what comes out of a package can be an adapter with a base")
         if not self.unverified and (self.sha256 is None or self.bytes is None):
             raise ValueError("give sha256 and bytes, or say unverified = true")
         if self.sha256 is not None and self.source.kind == "hub" and _SPLIT.search(self.source.file):
@@ -141,6 +161,10 @@ def user_catalog_file() -> Path:
     return config_folder() / "catalog.toml"
 
 
+def _shipped_folder() -> Traversable:
+    return resources.files("fare_cli.gguf").joinpath("shipped")
+
+
 @functools.cache
 def _shipped() -> Mapping[str, CatalogModel]:
     text = resources.files("fare_cli.gguf").joinpath("catalog.toml").read_text(encoding="utf-8")
@@ -167,7 +191,7 @@ def _users_entry(file: Path, name: str, table: Any) -> CatalogModel:
         return CatalogModel.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        kinds = ("package", "hub", "url", "build")
+        kinds = ("package", "shipped", "hub", "url", "build")
         # Pydantic names the kind of source that was chosen as if it were a key below `source`.
         keys = [str(part) for place, part in enumerate(first["loc"]) if not (place == 1 and part in kinds)]
         reason = str(first["msg"]).removeprefix("Value error, ")

@@ -29,11 +29,12 @@ class BuildNotes(BaseModel):
 class ModelNotes(BaseModel):
     """Notes on an installed model, all optional.
 
-    `source` is what it was brought from (`hf:OWNER/REPO/FILE.gguf@REVISION`, `package:...`, a URL, `import:FILE`,
-    `build:...`), `sha256` its checksum then, over all parts of a split model (see `resolve_model`). `base` is the name
-    of the model that an adapter stands on. `parts` are the file names of a split model after the first. `decoding`
-    holds judging options that are this judge's defaults (`mode`, `max_tokens`, ...). `quantisation_check` is the report
-    of the last checked quantisation, `build` says how it was made where that was done here.
+    `source` is what it was brought from (`hf:OWNER/REPO/FILE.gguf@REVISION`, `package:...`, `fare:FILE.gguf` for what
+    fare's own package carries, a URL, `import:FILE`, `build:...`), `sha256` its checksum then, over all parts of a
+    split model (see `resolve_model`). `base` is the name of the model that an adapter stands on. `parts` are the file
+    names of a split model after the first. `decoding` holds judging options that are this judge's defaults (`mode`,
+    `max_tokens`, ...). `quantisation_check` is the report of the last checked quantisation, `build` says how it was
+    made where that was done here.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -43,7 +43,8 @@ class Case:
         if verdict.status != "ok":
             return False
         if self.least is not None:
-            return verdict.expected_score is not None and verdict.expected_score >= self.least
+            points = verdict.points()
+            return points is not None and points >= self.least
         return (UNDECIDED if verdict.verdict is None else verdict.verdict) in self.labels
 
 
@@ -82,7 +83,8 @@ class FareJudge:
         self._gather("step", record, fields, (str(expect),))
 
     def score(self, record: Mapping[str, Any] | None = None, /, *, at_least: float, **fields: Any) -> None:
-        """The judge must give `at_least` so many points: the mean of the scores weighted by their probabilities."""
+        """The judge must give `at_least` so many points: the mean of the scores weighted by their probabilities,
+        or the score where the judge tells none."""
         __tracebackhide__ = True
         self._gather("score", record, fields, (), least=float(at_least))
 

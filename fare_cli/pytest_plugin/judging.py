@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -71,7 +71,7 @@ class SessionJudge:
             source=InputPlan(
                 task=task,
                 files=(),
-                records=tuple(case.record for case in cases),
+                records=tuple(_with_own_ids(case.record for case in cases)),
                 places=tuple(Place(case.file, case.line) for case in cases),
             ),
             task=self.opened.task(task),
@@ -109,6 +109,18 @@ class SessionJudge:
         options, identity = self.opened.options, self.opened.identity(task)
         orders = f", order {options.order}, combine {options.combine}" if task == "pairwise" else ""
         return f"{self.opened.name}, {options.mode}{orders}; {identity.fingerprint}"
+
+
+def _with_own_ids(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The records, each with an id that none before has: two tests may ask about the same one."""
+    taken: set[str] = set()
+    for record in records:
+        id, number = record["id"], 1
+        while str(id) in taken:
+            number += 1
+            id = f"{record['id']}#{number}"
+        taken.add(str(id))
+        yield {**record, "id": id}
 
 
 def settings_of(assignments: Iterable[str]) -> Settings:

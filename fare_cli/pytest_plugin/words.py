@@ -52,7 +52,7 @@ def _headline(case: Case, verdict: Verdict) -> str:
 def _said(verdict: Verdict) -> str:
     if verdict.task == "score":
         sure = "" if verdict.confidence is None else f", most probably {verdict.score} ({verdict.confidence:.2f})"
-        return f"{verdict.expected_score:.2f}{sure}"
+        return f"{verdict.points():.2f}{sure}"
     if verdict.verdict is None:
         return f"{UNDECIDED}: another answer in each order"
     return verdict.verdict + ("" if verdict.confidence is None else f" (probability {verdict.confidence:.2f})")
@@ -66,7 +66,8 @@ def _paragraph(case: Case, verdict: Verdict, judge: str, *, full: bool) -> Itera
     if verdict.probabilities is not None:
         yield _line("probabilities", _probabilities(verdict.probabilities))
     for name, one in (verdict.criteria or {}).items():
-        yield _line(name, f"{one.expected_score:.2f}, most probably {one.score}")
+        told = "" if one.expected_score is None else f"{one.expected_score:.2f}, most probably "
+        yield _line(name, f"{told}{one.score}")
     for judgement in verdict.judgments:
         yield from _judgement(judgement, full=full)
     if verdict.status == "ok":

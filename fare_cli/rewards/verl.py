@@ -7,6 +7,7 @@ reward.custom_reward_function.name=compute_score
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -47,12 +48,13 @@ def compute_score(
         "extra_info": {name: _plain(value) for name, value in known.items()},
     }
     params = {"graded": str(graded).lower(), **({} if invalid is None else {"invalid": str(invalid)})}
-    answer: dict[str, float] = _judge(url, patience_s).post(f"/v1/rewards/verl/{task}", call, params)
+    answer: dict[str, float] = _judge(url, patience_s, os.getpid()).post(f"/v1/rewards/verl/{task}", call, params)
     return answer
 
 
 @lru_cache
-def _judge(url: str, patience_s: float) -> ServedJudge:
+def _judge(url: str, patience_s: float, _process: int) -> ServedJudge:
+    # One for each process: after a fork, parent and child would read each other's answers from the same connections.
     return ServedJudge(url, patience_s=patience_s)
 
 

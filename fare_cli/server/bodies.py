@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -67,19 +68,37 @@ def json_body(body: Body) -> Any:
         raise Problem(400, error.kind, f"the body is {error.message}") from None
 
 
-def values_in(body: Body) -> list[Any]:
+def values_in(body: Body, room: int) -> list[Any]:
     """The values that should be records: of `{"records": [...]}`, or one a line, an error where a line is no JSON.
 
-    Raises Problem 400 or 422 for another body.
+    Raises Problem 400 or 422 for another body, 413 for more than `room` values.
     """
     if body.is_lines:
-        return [_value_or_error(line) for line in body.data.split(b"\n") if line.strip()]
+        return _values_of_lines(body.data, room)
     value = json_body(body)
     if not isinstance(value, dict) or not isinstance(value.get("records"), list):
         raise Problem(422, "bad_type", 'the body is no object {"records": [...]}')
     if unknown := value.keys() - {"records"}:
         raise Problem(422, "unknown_field", f"the body has a field {min(unknown)!r} beside `records`")
+    check_count(len(value["records"]), room)
     return list(value["records"])
+
+
+def _values_of_lines(data: bytes, room: int) -> list[Any]:
+    # 32 MiB may be 16 million lines: no more of them are looked at than may be there.
+    values: list[Any] = []
+    for line in io.BytesIO(data):
+        if line.strip():
+            check_count(len(values) + 1, room)
+            values.append(_value_or_error(line.rstrip(b"\n")))
+    return values
+
+
+def check_count(records: int, room: int) -> None:
+    """Raises Problem 413 for more records than the `room` there is for all that wait."""
+    if records > room:
+        message = f"these are more than the {room} records that may wait"
+        raise Problem(413, "too_many_records", message, hint="send fewer at a time, or start it with --max-queue")
 
 
 def _value_or_error(line: bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +14,14 @@ from fare_cli.server.problem import Problem
 
 # Answered without a token: what watches over a server has none, and learns nothing but whether it is up.
 _OPEN = frozenset({"/health", "/health/live"})
+_HTTP_PORT = 80
 _ASK_FOR_TOKEN = {"WWW-Authenticate": 'Basic realm="fare", charset="UTF-8"'}
+
+
+def own_names(hosts: Iterable[str], port: int) -> frozenset[str]:
+    """What clients call a server of these names in their `Host`: port 80 is not said."""
+    hosts = frozenset(hosts)
+    return frozenset(f"{host}:{port}" for host in hosts) | (hosts if port == _HTTP_PORT else frozenset())
 
 
 class Guard:

@@ -44,7 +44,7 @@ def _add(router: APIRouter, desk: Desk, task: str) -> None:
         request: Request, record: bool = Query(True, description="Give each verdict its record.")
     ) -> Response:
         body = await read_body(request, desk.most_bytes)
-        items = await run_in_threadpool(lambda: items_in(task, values_in(body)))
+        items = await run_in_threadpool(lambda: items_in(task, values_in(body, desk.pool.room)))
         waiting = Waiting(desk, task, items)
         if body.is_lines or JSONL in request.headers.get("accept", ""):
             return VerdictLines(waiting, record)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fare_cli.rewards.reward import REWARD_TASKS, reward_of
 from fare_cli.rewards.shapes import Marks, Rollout, from_openrlhf, from_verl
-from fare_cli.server.bodies import JSON, items_in, json_body, read_body, refused
+from fare_cli.server.bodies import JSON, check_count, items_in, json_body, read_body, refused
 from fare_cli.server.problem import Problem, RecordFault, responses
 from fare_cli.server.waiting import Desk, Waiting, while_there
 
@@ -121,15 +121,20 @@ def _add_openrlhf(router: APIRouter, desk: Desk, task: str) -> None:
         question_before: Mark = None,
         answer_before: Mark = None,
     ) -> OpenRLHFRewards:
-        sent = _validated(OpenRLHFRollouts, json_body(await read_body(request, desk.most_bytes)))
+        value = json_body(await read_body(request, desk.most_bytes))
+        # Before they are validated: each value that is none would be an error of its own.
+        for rows in value.values() if isinstance(value, dict) else ():
+            if isinstance(rows, list):
+                check_count(len(rows), desk.pool.room)
+        sent = _validated(OpenRLHFRollouts, value)
         labels = sent.labels if sent.labels is not None else [None] * len(sent.query)
         if not len(sent.query) == len(sent.prompts) == len(labels):
             lengths = f"query {len(sent.query)}, prompts {len(sent.prompts)}, labels {len(labels)}"
             raise Problem(422, "bad_value", f"the lists are not of one length: {lengths}")
         marks = Marks(question_after, question_before, answer_before)
         rewarding = Rewarding(desk, "openrlhf", task, graded, invalid)
-        rows = [Rollout(*row) for row in zip(sent.query, sent.prompts, labels, strict=True)]
-        values, missing = await rewarding.rewards(request, rows, lambda row: from_openrlhf(task, row, marks))
+        rollouts = [Rollout(*row) for row in zip(sent.query, sent.prompts, labels, strict=True)]
+        values, missing = await rewarding.rewards(request, rollouts, lambda row: from_openrlhf(task, row, marks))
         return OpenRLHFRewards(
             rewards=values, scores=values, extra_logs={"fare_invalid": [float(none) for none in missing]}
         )

@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -18,11 +19,14 @@ from fare_cli.errors import EnvironmentFault, ExitCode, UsageError
 from fare_cli.judge import BackendJudge, Judge
 from fare_cli.run.pool import Pool
 from fare_cli.server.app import make_app
+from fare_cli.server.guard import own_names
 from fare_cli.server.metrics import CountRequests, Metrics
 from fare_cli.server.waiting import Desk
 from fare_cli.tasks import TASKS
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A client that has stopped reading its answer would hold up the end for ever.
+_LAST_ANSWERS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class _Server(uvicorn.Server):
         self._say = say
         self._greeting = greeting
         self._arrived: list[int] = []
+        self._judged_at: float | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -123,10 +128,22 @@ class _Server(uvicorn.Server):
             self._pool.abandon()
             self.force_exit = True
             return True
-        # What was judged last is still on its way to its client.
-        if state in ("closed", "failed") and not self._counted.active:
+        if state in ("closed", "failed") and self._are_answered():
             return True
         return await super().on_tick(counter)
+
+    def _are_answered(self) -> bool:
+        """Whether nobody is waited for any more: what was judged last is still on its way to its client."""
+        if not self._counted.active:
+            return True
+        now = time.monotonic()
+        if self._judged_at is None:
+            self._judged_at = now
+        if now - self._judged_at < _LAST_ANSWERS_S:
+            return False
+        self._say(f"ending: clients that do not read their answers: {self._counted.active}")
+        self.force_exit = True
+        return True
 
 
 def _bind(options: ServeOptions) -> _Address:
@@ -155,5 +172,5 @@ def _bind(options: ServeOptions) -> _Address:
         ) from None
     port = listening.getsockname()[1]
     name = f"[{where[0]}]" if family == socket.AF_INET6 else str(where[0])
-    hosts = frozenset(f"{host}:{port}" for host in (name, "localhost", options.host.lower())) if is_loopback else None
+    hosts = own_names((name, "localhost", options.host.lower()), port) if is_loopback else None
     return _Address(listening, f"http://{name}:{port}", hosts)

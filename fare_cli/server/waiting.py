@@ -37,7 +37,7 @@ class Waiting:
     """The records of one request on their way. Iterating gives their verdicts in order, each as soon as those before it
     are there; `cancel` gives up those that are not.
 
-    Raises Problem where they cannot be taken: 413 if they never can, 429 if they can later, 503 if the server ends.
+    Raises Problem where they cannot be taken: 429 if they can later, 503 if the server ends.
     """
 
     def __init__(self, desk: Desk, task: str, items: Sequence[Item]) -> None:
@@ -45,9 +45,6 @@ class Waiting:
         self._count = len(items)
         self._arrived: asyncio.Queue[Judged | BaseException] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        if len(items) > desk.pool.room:
-            message = f"{len(items)} records are more than the {desk.pool.room} that may wait"
-            raise Problem(413, "too_many_records", message, hint="send fewer at a time, or start it with --max-queue")
 
         def tell(news: Judged | BaseException) -> None:
             loop.call_soon_threadsafe(self._arrived.put_nowait, news)

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from fare_cli.asks import Backend
+from fare_cli.cluster.tally import Tally, start_tally
 from tests.cluster.making import Halting, judge_folder, simulated, simulated_plan
 
 # Read at the import of Ray: loopback only, and a node is given up after seconds.
@@ -26,6 +27,7 @@ os.environ.update(
     RAY_health_check_failure_threshold="3",
 )
 _STORE_BYTES = 100_000_000
+_TALLIES = 6
 
 
 def main() -> None:
@@ -39,6 +41,10 @@ def main() -> None:
     )
     lost = cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    here = ray.get_runtime_context().get_node_id()
+    # Several, as chance could put one here.
+    tallies = [start_tally() for _ in range(_TALLIES)]
+    elsewhere = sum(ray.get(tally.__ray_call__.remote(_node)) != here for tally in tallies)
     flag = Path("halted").resolve()
 
     def kill() -> None:
@@ -49,9 +55,16 @@ def main() -> None:
     threading.Thread(target=kill, daemon=True).start()
     outcome = judge_folder(["in"], Path("out"), simulated_plan(), partial(_opened, flag, lost.node_id))
     asking = outcome.summary.asking
-    print(json.dumps({"again": outcome.again, "asked": asking.asked, "reused": asking.reused}))
+    told = {"again": outcome.again, "asked": asking.asked, "reused": asking.reused, "tallies_elsewhere": elsewhere}
+    print(json.dumps(told))
     ray.shutdown()
     cluster.shutdown()
+
+
+def _node(_tally: Tally) -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _opened(flag: Path, halting_node: str) -> Backend:

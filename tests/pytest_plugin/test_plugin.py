@@ -361,6 +361,9 @@ def verdict(task: str, **values: Any) -> Verdict:
         (lambda judge: judge.step(ANSWER, expect=1), verdict("step", verdict="0", step=0), False),
         (lambda judge: judge.score(ANSWER, at_least=3), verdict("score", verdict="3", expected_score=3.0), True),
         (lambda judge: judge.score(ANSWER, at_least=3), verdict("score", verdict="3", expected_score=2.99), False),
+        # A server that tells no probabilities.
+        (lambda judge: judge.score(ANSWER, at_least=3), verdict("score", verdict="3", score=3), True),
+        (lambda judge: judge.score(ANSWER, at_least=3), verdict("score", verdict="2", score=2), False),
         # Several criteria: no verdict, but their mean.
         (lambda judge: judge.score(ANSWER, at_least=3), verdict("score", expected_score=3.5), True),
     ],
@@ -383,6 +386,17 @@ def test_an_invalid_verdict_meets_no_expectation() -> None:
         assert not case.is_met(invalid_verdict(case.task, error))
 
 
+def test_a_failed_score_is_told_where_the_judge_tells_no_probabilities() -> None:
+    case = Case("score", dict(ANSWER), (), 3.0, "test_bot.py", 7)
+    plain = verdict("score", verdict="2", score=2)
+    assert objection([(case, plain)], lambda _task: "judge", full=False)[1] == (
+        "expected a score of at least 3, the judge says 2.00"
+    )
+    short = {"score": 2, "expected_score": None, "probabilities": None}
+    text, _ = objection([(case, verdict("score", criteria={"short": short}))], lambda _task: "judge", full=False)
+    assert re.search(r"^  short +2$", text, re.MULTILINE)
+
+
 def test_long_and_hostile_texts_are_shown_cut_and_visible() -> None:
     case = Case("verify", {"question": "\x1b[2Jgone", "answer": "x" * 3000}, ("yes",), None, "test_bot.py", 7)
     failed = [(case, verdict("verify", verdict="no", probabilities={"yes": 0.25, "no": 0.75}, confidence=0.75))]
@@ -393,3 +407,17 @@ def test_long_and_hostile_texts_are_shown_cut_and_visible() -> None:
     assert "2,000 more characters: -vv shows them" in text
     whole, _ = objection(failed, lambda _task: "judge", full=True)
     assert "x" * 3000 in whole
+
+
+def test_two_tests_may_ask_about_the_same_record(run: Run, said: dict[str, Verdict], tmp_path: Path) -> None:
+    source = f"""
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_answer(fare_judge, number):
+    fare_judge.verify({ANSWER!r}, id="sum", expect={said["verify"].verdict!r})
+"""
+    result = run(source, "--fare-verdicts", str(tmp_path / "kept"))
+    result.assert_outcomes(passed=2)
+    lines = (tmp_path / "kept" / "verify.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["sum", "sum#2"]

@@ -14,9 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from fare_cli.server.guard import own_names
 from tests.server.running import Server, gated, question
 
 JSON = {"Content-Type": "application/json"}
+KIND_OF_LINES = {"Content-Type": "application/x-ndjson"}
 
 
 @pytest.fixture
@@ -97,6 +99,21 @@ def test_more_records_than_may_wait_are_refused_until_there_is_room() -> None:
         never = server.judge("verify", *map(question, "abc"))
         assert (never.status_code, never.json()["error"]["kind"]) == (413, "too_many_records")
         assert server.metric('fare_requests_total{route="/v1/judge/verify",status="429"}') == 1
+
+
+def test_what_can_never_wait_is_refused_before_it_is_read_as_records() -> None:
+    with gated(most_records=2) as server:
+
+        def error(path: str, body: str, kind: str) -> tuple[int, str]:
+            answer = server.client.post(path, content=body, headers={"Content-Type": kind})
+            return answer.status_code, answer.json()["error"]["kind"]
+
+        many = (413, "too_many_records")
+        assert error("/v1/judge/verify", "1\n\n1\n1", "application/x-ndjson") == many
+        assert error("/v1/judge/verify", '{"records": [1, 1, 1]}', "application/json") == many
+        assert error("/v1/judge/verify", "1\n\n1\n", "application/x-ndjson") == (422, "bad_type")
+        rollouts = '{"query": [1, 1, 1], "prompts": []}'
+        assert error("/v1/rewards/openrlhf/verify", rollouts, "application/json") == many
 
 
 def connection(server: Server) -> http.client.HTTPConnection:
@@ -224,6 +241,24 @@ def test_on_loopback_only_its_own_names_are_answered(server: Server) -> None:
     assert status() == status(Host=f"localhost:{port}") == status(Origin=f"http://127.0.0.1:{port}") == 200
     assert status(Host="evil.example") == status(Host="127.0.0.1") == status(Host=f"127.0.0.1.evil:{port}") == 403
     assert status(Origin="https://evil.example") == status(Origin="null") == 403
+
+
+def test_the_port_of_http_is_not_said() -> None:
+    assert own_names(["localhost", "[::1]"], 8377) == {"localhost:8377", "[::1]:8377"}
+    assert own_names(["localhost"], 80) == {"localhost", "localhost:80"}
+
+
+def test_a_client_that_stops_reading_does_not_hold_up_the_end(server: Server) -> None:
+    # More than fits into the buffers between them.
+    records = [{**question(name), "padding": "x" * 5_000_000} for name in ("one", "two", "three", "four")]
+    deaf = connection(server)
+    deaf.request("POST", "/v1/judge/verify", "\n".join(map(json.dumps, records)), KIND_OF_LINES)
+    server.go(times=4)
+    server.wait_for("fare_queue_records", 0)
+    server.signal()
+    server.wait_until_said("ending: clients that do not read their answers: 1")
+    assert server.exit_code() == 0
+    deaf.close()
 
 
 def test_a_token_opens_everything_but_health() -> None:

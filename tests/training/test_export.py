@@ -132,6 +132,13 @@ def test_what_judges_otherwise_than_its_checkpoint_is_refused(name: str, labels:
         see_alike(name, labels, 0.1)
 
 
+def test_paths_may_be_relative(start_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoint, output = Path(os.path.relpath(start_checkpoint)), Path("judge.gguf")
+    export(checkpoint, output, ExportOptions(type="F16", compare=False), say=lambda _: None)
+    assert embedded_prompts(output).keys() == read_prompt_texts().keys()
+
+
 def test_an_adapter_becomes_an_adapter_on_its_base(
     start_checkpoint: Path, start_gguf: Path, samples: Path, records: Path, tmp_path: Path
 ) -> None:

@@ -339,7 +339,7 @@ def test_nothing_to_pair_is_an_error_and_what_became_of_the_tries_is_said(tmp_pa
 @pytest.mark.parametrize(("one", "other"), [("small", "small"), ("org/small", "org-small")])
 def test_generators_that_cannot_be_told_apart_are_refused(tmp_path: Path, one: str, other: str) -> None:
     generators = [ScriptedGenerator(name, _texts(*RIGHT)) for name in (one, other)]
-    with pytest.raises(UsageError, match="--model: "):
+    with pytest.raises(UsageError, match=r"the generator .* (is named twice|is the name of two models)"):
         _run(_generation(_questions(tmp_path / "q.jsonl", 1), 2), generators, tmp_path / "out.jsonl")
 
 

@@ -18,12 +18,14 @@ import pytest
 import torch
 
 from fare_cli.errors import EnvironmentFault, InputError, InvalidRecordsError, UsageError
+from tests.engine import tiny_models
 from tests.training.running import kill_verb
 from training.attention import by_sample
 from training.config import Attention, Compute, Config, Data, Lora, Optimisation, Parallel, Saving
-from training.manifest import read_manifest
+from training.manifest import file_facts, read_manifest
 from training.samples import Sample, read_samples
 from training.sft import losses, run_folder, sft
+from training.start import start_checkpoint
 from training.trainer import OrderedTrainer, make_trainer
 
 ROOT = Path(__file__).parents[2]
@@ -232,6 +234,33 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_checkpoint(
     state = json.loads((last / "trainer_state.json").read_text())
     assert all(entry["loss"] == entry["loss"] for entry in state["log_history"] if "loss" in entry)
     assert diverged.value.exit_code == 5
+    assert "--force" in str(diverged.value.hint)
+
+    lower = _config(learning_rate=1e-3, max_steps=1)
+    with pytest.raises(UsageError, match=f"holds an unfinished training on another .* up to {last.name}") as refused:
+        sft(samples_file, output, str(tiny_checkpoint), lower, say=lambda _: None)
+    assert "--force" in str(refused.value.hint)
+    assert last.is_dir(), "nothing is lost by asking"
+    assert sft(samples_file, output, str(tiny_checkpoint), lower, say=lambda _: None, force=True) is not None
+    assert not run_folder(output).exists()
+
+
+def test_another_start_under_the_same_name_is_the_one_that_is_trained(
+    tiny_checkpoint: Path, tiny_gguf: Path, samples: list[Sample], tmp_path: Path
+) -> None:
+    """A start that an interrupted training has left is of its own model alone."""
+    other = tiny_models.write_qwen3(tmp_path / "other.gguf", head=128, seed=5)
+    few, output = _write(tmp_path / "few.jsonl", samples[:1]), tmp_path / "out"
+    left = start_checkpoint(str(other), run_folder(output) / "start", print)
+    weights = (left / "model.safetensors").read_bytes()
+    assert start_checkpoint(str(other), left, pytest.fail) == left, "once"
+    manifest = sft(few, output, str(tiny_gguf), _config(max_steps=1), say=lambda _: None)
+    assert manifest is not None
+    assert manifest.inputs[1] == file_facts(tiny_gguf)
+    assert weights != (tiny_checkpoint / "model.safetensors").read_bytes()
+    wanted = tmp_path / "wanted"
+    sft(few, wanted, str(tiny_checkpoint), _config(max_steps=1), say=lambda _: None)
+    assert losses(output / "log.jsonl") == losses(wanted / "log.jsonl")
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_trained(
@@ -251,6 +280,9 @@ def test_samples_of_another_vocabulary_and_samples_that_do_not_fit_are_refused(
     path = _write(tmp_path / "foreign.jsonl", [foreign])
     with pytest.raises(InputError, match="token id 40000, and the model's vocabulary ends at"):
         sft(path, tmp_path / "out", str(tiny_checkpoint), _config(), say=print)
+    good = _write(tmp_path / "good.jsonl", samples[:2])
+    with pytest.raises(InputError, match=r"foreign\.jsonl holds the token id 40000"):
+        sft(good, tmp_path / "out", str(tiny_checkpoint), _config(), held_out=path, say=print)
     short = _config().model_copy(update={"data": Data(max_length=100)})
     path = _write(tmp_path / "long.jsonl", samples)
     with pytest.raises(InvalidRecordsError, match="no sample of at most 100 tokens"):

@@ -68,7 +68,7 @@ def check_generators(generators: Sequence[Generator]) -> None:
         twice = next((one.name for one, value in zip(generators, values, strict=True) if values.count(value) > 1), None)
         if twice is not None:
             what = "is named twice" if field == "weights" else "is the name of two models"
-            raise UsageError(f"--model: {twice} {what}", "every generator once, under a name of its own")
+            raise UsageError(f"the generator {twice} {what}", "every generator once, under a name of its own")
 
 
 def sampled(

@@ -57,6 +57,8 @@ def origin_of(want: Wanted) -> str:
         return want.source.reference
     if want.source.kind == "package":
         return f"package:{want.source.distribution}=={want.source.version}"
+    if want.source.kind == "shipped":
+        return f"fare:{want.source.file}"
     return _without_secrets(want.source.url)
 
 

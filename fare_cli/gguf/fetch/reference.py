@@ -9,7 +9,15 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from fare_cli.errors import UsageError
-from fare_cli.gguf.catalog import BuildSource, CatalogModel, HubSource, PackageSource, UrlSource, catalog
+from fare_cli.gguf.catalog import (
+    BuildSource,
+    CatalogModel,
+    HubSource,
+    PackageSource,
+    ShippedSource,
+    UrlSource,
+    catalog,
+)
 from fare_cli.gguf.install import check_name
 
 _HUB = re.compile(r"hf:(?://)?(?P<repository>[\w.-]+/[\w.-]+)/(?P<file>[^@\s]+\.gguf)(?:@(?P<revision>[^@\s]+))?")
@@ -35,7 +43,7 @@ class Wanted(NamedTuple):
     """What a reference means: the name to install it under, where it is, and its catalog entry if it has one."""
 
     name: str
-    source: PackageSource | HubFiles | UrlSource
+    source: PackageSource | ShippedSource | HubFiles | UrlSource
     model: CatalogModel | None = None
 
 

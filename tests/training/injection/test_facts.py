@@ -34,7 +34,7 @@ def test_facts_are_only_verified_against_their_reference(found: list[dict[str, A
         assert record["source"] == "RUCAIBox/HaluEval"
         assert record["reference"] in record["critique"]
     assert Counter(record["gold"] for record in found)["yes"] == len(found) / 2
-    assert {record["category"] for record in found} == {"other", "beside"}
+    assert {record["category"] for record in found} == {"other", "beside", "gap"}
 
 
 def test_both_answers_to_a_question_have_one_form(found: list[dict[str, Any]]) -> None:
@@ -44,6 +44,26 @@ def test_both_answers_to_a_question_have_one_form(found: list[dict[str, Any]]) -
         before, _, after = right["answer"].partition(right["reference"])
         assert wrong["answer"].startswith(before)
         assert wrong["answer"].endswith(after)
+
+
+def test_a_gap_is_filled_with_what_stood_there_or_with_another_name(found: list[dict[str, Any]]) -> None:
+    knowledge = [json.loads(line)["knowledge"] for line in ROWS.read_text("utf-8").splitlines()]
+    gaps = [record for record in found if record["category"] == "gap"]
+    whole = 0
+    for right, wrong in zip(gaps[::2], gaps[1::2], strict=True):
+        assert right["question"] == wrong["question"]
+        assert right["reference"] in right["answer"]
+        before, _, after = right["question"].partition("____")
+        before = before.removeprefix("Fill the gap: ").removeprefix("What belongs in the gap? ")
+        after = after.removesuffix(" Which name or number is left out?")
+        filled = f"{before}{right['reference']}{after}"
+        assert any(filled in text for text in knowledge), filled
+        if right["answer"] == filled:
+            whole += 1
+            other = wrong["answer"].removeprefix(before).removesuffix(after)
+            assert wrong["answer"] == f"{before}{other}{after}"
+            assert wrong["critique"] == f"The answer says {other}, but the reference says {right['reference']}."
+    assert 0 < whole < len(gaps) / 2, "sentences and bare names"
 
 
 def test_questions_that_cannot_be_used_are_counted() -> None:
