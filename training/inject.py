@@ -101,7 +101,7 @@ def inject(
             reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.most_common(3))
             raise InvalidRecordsError(
                 f"no error could be put into any row ({reasons or 'there are none'})",
-                "BFCL's rows in which no function fits need rows beside them in which one does",
+                "docs/training.md says which rows of which sets can be used",
             )
         counts = _counts(injected, skipped)
         with OutputFile(output) as out:

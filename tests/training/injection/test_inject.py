@@ -135,15 +135,24 @@ def test_what_cannot_be_used_is_said(
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_rows_in_which_no_function_fits_alone_give_nothing_and_that_is_said(
+def test_rows_in_which_no_function_fits_alone_give_no_pair_in_which_no_call_is_always_right(tmp_path: Path) -> None:
+    lines = (FIXTURES / "bfcl.jsonl").read_text().splitlines(keepends=True)
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    rows.write_text("".join(line for line in lines if '"id": "irrelevance' in line))
+    answers = str(FIXTURES / "bfcl_answers.jsonl")
+    assert verb("inject", "--tool", str(rows), "--answers", answers, "-o", str(out)) == 0
+    assert {json.loads(line)["category"] for line in out.read_text().splitlines()} == {"syntax"}
+
+
+def test_rows_none_of_which_can_be_used_end_the_run_with_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An answer without a call would be right in every one of them."""
-    lines = (FIXTURES / "bfcl.jsonl").read_text().splitlines(keepends=True)
-    rows, answers = tmp_path / "rows.jsonl", str(FIXTURES / "bfcl_answers.jsonl")
-    rows.write_text("".join(line for line in lines if '"id": "irrelevance' in line))
-    assert verb("inject", "--tool", str(rows), "--answers", answers, "-o", str(tmp_path / "out.jsonl")) == 3
-    assert "no error could be put into any row" in capsys.readouterr().err
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"question": "How many?", "answer": "It is 3."}) + "\n")
+    assert verb("inject", "--maths", str(rows), "-o", str(tmp_path / "out.jsonl")) == 3
+    error = capsys.readouterr().err
+    assert "no error could be put into any row (" in error
+    assert "no line with ####" in error
     assert not (tmp_path / "out.jsonl").exists()
 
 
