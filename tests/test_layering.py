@@ -18,7 +18,7 @@ _PROMPTS = {"prompt_template", "prompting"}
 
 # What each part may import of the others. A part is a module or a folder directly under fare_cli.
 _MAY_IMPORT = {
-    **{part: {"errors"} for part in _WAIST | {"folders", "machine"}},
+    **{part: {"errors"} for part in _WAIST | {"folders", "loopback", "machine"}},
     "settings": _WAIST,
     **dict.fromkeys(_RECORDS, _WAIST | _RECORDS),
     **dict.fromkeys(_PROMPTS, _WAIST | _RECORDS | _PROMPTS),
@@ -29,6 +29,7 @@ _MAY_IMPORT = {
     "gguf": {
         "errors",
         "folders",
+        "loopback",
         "machine",
         "engine.native",
         "engine.family",
@@ -40,7 +41,7 @@ _MAY_IMPORT = {
     },
     "bundle": _WAIST | _RECORDS | _PROMPTS | {"settings", "gguf", "run.files"},
     # Replies are replayed out of the journals that runs write.
-    "backends": {"errors", "asks", "folders", "engine", "run.journal"},
+    "backends": {"errors", "asks", "folders", "loopback", "engine", "run.journal"},
     "run": _WAIST | _RECORDS | _PROMPTS | {"tasks"},
     # What workers do to a partition is a run; which judge they open is the business of who gives them their work.
     "cluster": {"errors", "asks", "run"},
@@ -53,7 +54,7 @@ _MAY_IMPORT = {
     # Its page is drawn by the scripts of that of `fare report`.
     "review": _WAIST | _RECORDS | {"meta", "report", "run", "studies", "viewer"},
     # Verdicts of any judge, here or served, in the shapes of trainers.
-    "rewards": _WAIST | _RECORDS | {"judge", "run"},
+    "rewards": _WAIST | _RECORDS | {"judge", "loopback", "run"},
     "server": _WAIST | _RECORDS | {"judge", "report", "review", "rewards", "run", "tasks"},
     # The page of verdicts: figures of `fare eval`, drawn by `report`.
     "viewer": _WAIST | _RECORDS | {"meta", "report", "run", "studies"},

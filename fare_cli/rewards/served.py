@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from fare_cli.errors import EnvironmentFault, InputError
+from fare_cli.loopback import past_proxies
 from fare_cli.verdicts import Verdict
 
 TOKEN_VARIABLE = "FARE_SERVE_TOKEN"
@@ -34,6 +35,7 @@ class ServedJudge:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx2.Timeout(10.0, read=patience_s),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
+            mounts=past_proxies(httpx2.URL(self.url).host),
         )
 
     def verdicts(self, task: str, records: Sequence[Mapping[str, Any]]) -> list[Verdict]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from fare_cli.asks import Answer, Ask, BackendInfo, Reply, ReplyError
 from fare_cli.backends.http import chat, completions
+from fare_cli.backends.http.answers import Answer as Answered
 from fare_cli.backends.http.answers import chat_completion, completion
 from fare_cli.backends.http.completions import CompletionAsker, Dialect, Vocabulary, check_vocabulary
 from fare_cli.backends.http.connection import BadAnswer, Connection, Lost, Refused
@@ -80,6 +81,9 @@ class HttpBackend:
             if vocabulary is not None:
                 self._vocabulary = Vocabulary(vocabulary)
             self._asker, how = self._find_out(served)
+        except Lost as lost:
+            self.close()
+            raise EnvironmentFault(f"the server cannot be asked: {lost}") from None
         except BaseException:
             self.close()
             raise
@@ -218,7 +222,9 @@ class HttpBackend:
             return Served(name, {})
         if name is None and len(listed) == 1:
             return listed[0]
-        names = ", ".join(one.name for one in listed[:20]) or "none"
+        names = ", ".join(one.name for one in listed[:20])
+        if not listed:
+            raise UsageError("the server has no model", "load one there first")
         if name is None:
             raise UsageError(f"the server has several models: {names}", "name one with --served-model")
         for one in listed:
@@ -250,7 +256,7 @@ class HttpBackend:
             raise ModelError(
                 f"the server's vocabulary has {tokens} tokens, that of {vocabulary.model.path} has "
                 f"{vocabulary.model.vocabulary_size}",
-                "--model has to name a GGUF file of the model that is served, of any quantisation",
+                completions.OTHER_MODEL,
             )
         ids = vocabulary.template.plain(_PROBE)
         for takes_ids, plain in ((True, True), (True, False), (False, True), (False, False)):
@@ -269,8 +275,17 @@ class HttpBackend:
                 continue
             check_vocabulary(vocabulary, answer)
             self._connection.try_with(completions.PATH, body)
+            if takes_ids:
+                self._check_reading(vocabulary, body, answer)
             return Dialect(takes_ids, lists=bool(answer.tokens and answer.tokens[0].listed), plain_sampling=plain)
         return None
+
+    def _check_reading(self, vocabulary: Vocabulary, body: Mapping[str, Any], by_ids: Answered) -> None:
+        """Raises ModelError where the ids of the probe, which gave `by_ids`, are another text to the server."""
+        # One that takes no text cannot be checked.
+        with contextlib.suppress(Refused):
+            by_text = self._connection.post(completions.PATH, {**body, "prompt": _PROBE}, completion)
+            completions.check_reading(vocabulary, by_text, by_ids)
 
     def _chat(self, served: Served) -> chat.ChatDialect:
         """The first dialect that the server takes. Raises EnvironmentFault where it takes none."""

@@ -9,6 +9,7 @@ limits mean the same.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,10 @@ from fare_cli.engine.turns import Turns
 from fare_cli.errors import ModelError
 
 PATH = "/v1/completions"
+
+OTHER_MODEL = "--model has to name a GGUF file of the model that is served, of any quantisation"
+# Nats. Kernels and the company of a row make a difference of up to 0.2 (docs/http.md).
+_MOST_APART = 1.0
 
 #: Tokens listed at a place: the most that OpenAI's protocol and an untouched vLLM give.
 LISTED = 20
@@ -292,5 +297,22 @@ def check_vocabulary(vocabulary: Vocabulary, answer: Answer) -> None:
             if here != token.data:
                 raise ModelError(
                     f"token {token.name} is {token.data!r} for the server and {here!r} in {vocabulary.model.path}",
-                    "--model has to name a GGUF file of the model that is served, of any quantisation",
+                    OTHER_MODEL,
                 )
+
+
+def check_reading(vocabulary: Vocabulary, by_text: Answer, by_ids: Answer) -> None:
+    """Raises ModelError where a text is not, for the server, the ids that the file has for it: where it counts other
+    tokens, or goes on otherwise. One token more may be one that begins every text; then nothing is known."""
+    if (
+        by_text.prompt_tokens is None
+        or by_ids.prompt_tokens is None
+        or by_text.prompt_tokens == by_ids.prompt_tokens + 1
+    ):
+        return
+    is_same = by_text.prompt_tokens == by_ids.prompt_tokens
+    if is_same and by_text.tokens and by_ids.tokens:
+        best, listed = by_text.tokens[0], by_ids.tokens[0].listed
+        is_same = abs(best.listed.get(best.name, 0.0) - listed.get(best.name, -math.inf)) <= _MOST_APART
+    if not is_same:
+        raise ModelError(f"the server reads the token ids of {vocabulary.model.path} as another text", OTHER_MODEL)

@@ -14,7 +14,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeVar
 
 import httpx2
@@ -22,6 +21,7 @@ import httpx2
 from fare_cli.backends.http.options import KEY_VARIABLE, ServerOptions
 from fare_cli.backends.http.pacing import Outcome, Pacing, Ticket, backoff_s
 from fare_cli.errors import EnvironmentFault, UsageError
+from fare_cli.loopback import is_loopback, past_proxies
 
 _ATTEMPTS = 5
 _CONNECT_S = 15.0
@@ -32,7 +32,7 @@ _QUOTED_CHARACTERS = 300
 #: A server that is asked too much, or that has not loaded its model yet.
 _BUSY = frozenset({429, 503})
 #: Failures that another try may mend (RFC 9110, section 15).
-_TROUBLE = frozenset({408, 425, 500, 502, 504, 520, 522, 524, 529})
+_TROUBLE = frozenset({408, 425, *range(500, 600)})
 _NOT_THERE = frozenset({404, 405, 501})
 
 _Result = TypeVar("_Result")
@@ -91,14 +91,17 @@ class Connection:
             raise UsageError(f"the key in {KEY_VARIABLE} holds characters that cannot be sent")
         self._root = options.root
         self._timeout_s = options.timeout_s
+        self._patience_s = options.patience_s
         self.pacing = Pacing(options.root, options.concurrency, options.patience_s)
+        host = httpx2.URL(self._root).host
         self._client = httpx2.Client(
             headers={} if self._key is None else {"Authorization": f"Bearer {self._key}"},
             timeout=httpx2.Timeout(options.timeout_s, connect=min(_CONNECT_S, options.timeout_s)),
             limits=httpx2.Limits(max_connections=options.concurrency + 1),
             follow_redirects=False,
+            mounts=past_proxies(host),
         )
-        if self._key is not None and self._root.startswith("http:") and not _is_here(httpx2.URL(self._root).host):
+        if self._key is not None and self._root.startswith("http:") and not is_loopback(host):
             warnings.warn(
                 f"the key in {KEY_VARIABLE} goes over an unencrypted connection to {self._root}; https keeps it secret",
                 RuntimeWarning,
@@ -138,6 +141,7 @@ class Connection:
     ) -> _Result:
         failed = 0
         tries = 0
+        busy_since: float | None = None
         while True:
             ticket = self.pacing.enter()
             try:
@@ -148,14 +152,22 @@ class Connection:
             except (_Again, BadAnswer) as caught:
                 again = caught if isinstance(caught, _Again) else _Again(Outcome.TROUBLE, "bad_answer", str(caught))
                 self.pacing.leave(ticket, again.outcome, str(again))
-                # A server that is only busy takes the request in the end.
+                # A server that is only busy takes the request in the end, mostly.
                 failed += again.outcome is Outcome.TROUBLE
                 if failed >= _ATTEMPTS:
                     # Others got through meanwhile, or the circuit breaker found that the server is well.
                     raise Lost(again.kind, f"{again} ({_ATTEMPTS} tries)") from None
+                if again.outcome is Outcome.BUSY:
+                    busy_since = busy_since or time.monotonic()
+                    # Some servers say so of one request that is over a limit of theirs, and take all others.
+                    if time.monotonic() - busy_since > self._patience_s and self.pacing.answered_since(busy_since):
+                        raise Lost(again.kind, f"{again} ({tries + 1} tries)") from None
                 with self._counts:
                     self._retries += 1
-                self.pacing.wait(backoff_s(tries) if again.after_s is None else again.after_s * _up_to_a_tenth_more())
+                wait_s = backoff_s(tries)
+                if again.after_s is not None:
+                    wait_s = max(again.after_s * _up_to_a_tenth_more(), backoff_s(0))
+                self.pacing.wait(wait_s)
                 tries += 1
             except EnvironmentFault as fault:
                 self.pacing.end(fault)
@@ -231,14 +243,19 @@ class Connection:
                     "what was answered is kept in the journal, if there is one; the same command goes on from there",
                 )
             raise _Again(Outcome.BUSY, "busy", f"the server is busy ({status}): {said}", after_s)
+        if status in _NOT_THERE:
+            raise Refused("refused", f"the server has no such address ({status}): {said}", is_missing=True)
         if status in _TROUBLE:
             raise _Again(Outcome.TROUBLE, "server_error", f"the server failed ({status}): {said}")
         if status in (401, 403, 407):
             raise EnvironmentFault(
                 f"the server does not let us in ({status}): {said}", f"its key goes into the variable {KEY_VARIABLE}"
             )
-        if status in _NOT_THERE:
-            raise Refused("refused", f"the server has no such address ({status}): {said}", is_missing=True)
+        if status == 402:
+            raise EnvironmentFault(
+                f"the server wants to be paid ({status}): {said}",
+                "what was answered is kept in the journal, if there is one; the same command goes on from there",
+            )
         if 400 <= status < 500:
             kind = "too_long" if status == 413 or _is_too_long(said) else "refused"
             raise Refused(kind, f"the server refuses ({status}): {said}")
@@ -290,11 +307,3 @@ def _retry_after_s(value: str) -> float | None:
 def _up_to_a_tenth_more() -> float:
     """All who were sent away together come back a little apart."""
     return 1.0 + backoff_s(0) / 5
-
-
-def _is_here(host: str) -> bool:
-    """Whether a host is this machine, so that nobody listens in on the way."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

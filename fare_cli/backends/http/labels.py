@@ -86,7 +86,7 @@ def written_label(labels: Sequence[str], text: str) -> str | None:
     """The label that a text begins with, the longest that does; a word or number that goes on is another one."""
     for label in sorted(labels, key=len, reverse=True):
         for form in (label, label.strip()):
-            if text.startswith(form) and not (form[-1:].isalnum() and text[len(form) : len(form) + 1].isalnum()):
+            if text.startswith(form) and not _goes_on(form, text[len(form) :]):
                 return label
     return None
 
@@ -100,6 +100,13 @@ def listed_ids(token: Written, ids: Sequence[int], text_of: Callable[[int], str]
                 known[one] = token.listed[name]
                 break
     return Row(known, min(token.listed.values(), default=-math.inf))
+
+
+def _goes_on(form: str, behind: str) -> bool:
+    """Whether what stands behind a label makes another word of it, or another number: 4 is not 4.5."""
+    if form[-1:].isdigit() and behind[:1] in (".", ",") and behind[1:2].isdigit():
+        return True
+    return form[-1:].isalnum() and behind[:1].isalnum()
 
 
 def _begins(token: str, left: str) -> bool:

@@ -113,6 +113,11 @@ class Pacing:
             if self._ended is not None:
                 raise self._ended
 
+    def answered_since(self, at: float) -> bool:
+        """Whether a request succeeded later than `at` (`time.monotonic`), one that only tries among them."""
+        with self._changed:
+            return self._failing_since is None or self._failing_since > at
+
     def end(self, error: Exception) -> None:
         """From now on nobody gets a ticket, but this error. The first one stays."""
         with self._changed:
@@ -143,12 +148,15 @@ class Pacing:
         if now - self._failing_since > (
             self._patience_s if self._ever_answered else min(self._patience_s, _STRANGER_S)
         ):
-            self._ended = self._ended or self._gone(now - self._failing_since, reason)
-        if outcome is Outcome.TROUBLE:
-            self._failures += 1
-            if ticket.trial or (self._failures >= _FAILURES_TO_OPEN and self._open_until is None):
-                self._open_until = now + backoff_s(self._opened)
-                self._opened += 1
+            if outcome is Outcome.BUSY and not ticket.trial:
+                # It may be so for these requests alone: whether it is for others shows the next one, a trial.
+                self._open_until = now
+            else:
+                self._ended = self._ended or self._gone(now - self._failing_since, reason)
+        self._failures += outcome is Outcome.TROUBLE
+        if ticket.trial or (self._failures >= _FAILURES_TO_OPEN and self._open_until is None):
+            self._open_until = now + backoff_s(self._opened)
+            self._opened += 1
 
     def _gone(self, seconds: float, reason: str) -> EnvironmentFault:
         if not self._ever_answered:

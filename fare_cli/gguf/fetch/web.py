@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import ipaddress
 import re
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from fare_cli.errors import EnvironmentFault, ModelError, UsageError
 from fare_cli.gguf.disk import Say
 from fare_cli.gguf.fetch.patience import patiently
 from fare_cli.gguf.fetch.transfer import Remote, Way
+from fare_cli.loopback import is_loopback
 
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 
@@ -26,7 +26,7 @@ def client(*, allow_http: bool) -> httpx2.Client:
     """A client that follows redirects, but to unencrypted addresses only on this machine, unless they are allowed."""
 
     def guard(request: httpx2.Request) -> None:
-        if request.url.scheme != "https" and not allow_http and not _is_loopback(request.url.host):
+        if request.url.scheme != "https" and not allow_http and not is_loopback(request.url.host):
             raise _Unencrypted(str(request.url))
 
     return httpx2.Client(
@@ -113,12 +113,3 @@ def _validator(response: httpx2.Response) -> str | None:
     if etag and not etag.startswith("W/"):
         return str(etag)
     return response.headers.get("last-modified")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

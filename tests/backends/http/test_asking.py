@@ -216,6 +216,21 @@ def test_several_models_want_a_name() -> None:
         assert {one.body["model"] for one in server.judged} == {"two"}
 
 
+def test_a_server_without_a_model_is_said_to_have_none() -> None:
+    with fake_server(models=()) as server, direct(server) as judge, pytest.raises(UsageError, match="has no model"):
+        judge.backend()
+
+
+@pytest.mark.parametrize(("written", "score"), [("4.5", None), ("4,5", None), ("45", None), ("4.", 4), ("4/5", 4)])
+def test_a_number_that_goes_on_is_no_label(fare: Fare, written: str, score: int | None) -> None:
+    lie = Fault("lie", lie=chat_answer(f"Verdict: {written}"))
+    record = {"question": "2 + 2?", "answer": "4", "rubric": "Is it right?"}
+    with fake_server(lambda body: lie if is_judging(body) else None) as server:
+        flags = ("--backend", "http", "--url", server.url, "--mode", "direct", "--max-invalid", "100%")
+        verdict = json.loads(fare("judge", "score", "-", *flags, stdin=json.dumps(record)).stdout)
+    assert (verdict["status"], verdict["score"]) == ("invalid" if score is None else "ok", score)
+
+
 def test_an_address_where_nobody_answers_is_said_soon() -> None:
     with fake_server() as server:
         url = server.url
@@ -253,6 +268,13 @@ def test_proxies_of_the_environment_are_used(judge: Judging) -> None:
         done = judge(pretended, env={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url})
         assert done.returncode == 0, done.stderr
         assert {one.headers["host"] for one in proxy.asked} == {"judge.example:81"}
+
+
+def test_a_server_on_this_machine_is_asked_past_the_proxies(judge: Judging) -> None:
+    with fake_server() as proxy, fake_server() as server:
+        done = judge(server, env={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url, "NO_PROXY": "", "no_proxy": ""})
+        assert done.returncode == 0, done.stderr
+        assert not proxy.asked
 
 
 def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:

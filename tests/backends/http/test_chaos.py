@@ -3,6 +3,7 @@ judged is invalid, or ends the run so that it can be taken up again."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -262,6 +263,50 @@ def test_retry_after_is_kept_to(tmp_path: Path) -> None:
         judged(server, source, tmp_path / "out", concurrency=1)
     first, second = [one.at for one in server.judged][:2]
     assert second - first >= 1.0
+
+
+def test_a_server_that_says_to_come_back_at_once_is_left_a_moment(tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "in.jsonl", 1)
+    faults = [Fault("status", 429, retry_after="0")] * 3
+    with fake_server(InTurn(faults, is_judging)) as server:
+        judged(server, source, tmp_path / "out", concurrency=1)
+    times = [one.at for one in server.judged][:4]
+    assert min(second - first for first, second in itertools.pairwise(times)) >= 0.05
+
+
+def test_a_server_that_fails_and_then_is_busy_is_not_asked_without_a_pause(tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "in.jsonl", 1)
+    faults = [Fault("status", 500)] * 4 + [Fault("status", 429)] * 1000
+    with fake_server() as server:
+        plan = InTurn(faults)
+        server.plan = lambda body: plan(body) if server.judged else None
+        with pytest.raises(fare.EnvironmentFault, match="has not answered"):
+            judged(server, source, tmp_path / "out", concurrency=1, patience_s=3.0)
+    assert len(server.asked) < 30
+
+
+def test_a_request_that_the_server_is_always_too_busy_for_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    source = write_pairs(tmp_path / "in.jsonl", 6)
+    third = json.loads(source.read_text().splitlines()[2])["question"]
+
+    def limited(body: dict[str, Any]) -> Fault | None:
+        return Fault("status", 429) if is_judging(body) and third in text_of(body) else None
+
+    with fake_server(limited) as server:
+        outcome = judged(server, source, tmp_path / "out", patience_s=2.0)
+    assert (outcome.complete, outcome.summary.counts.ok, outcome.summary.counts.invalid) == (True, 5, 1)
+    (invalid,) = [one for one in verdicts(tmp_path / "out") if one["status"] == "invalid"]
+    assert invalid["error"]["kind"] == "busy"
+
+
+@pytest.mark.parametrize(("status", "words"), [(402, "wants to be paid"), (507, "failed")])
+def test_other_statuses_are_what_they_mean(tmp_path: Path, status: int, words: str) -> None:
+    source = write_pairs(tmp_path / "in.jsonl", 1)
+    with (
+        fake_server(lambda body: Fault("status", status)) as server,
+        pytest.raises(fare.EnvironmentFault, match=words),
+    ):
+        judged(server, source, tmp_path / "out", patience_s=2.0)
 
 
 def test_a_server_that_wants_to_be_left_alone_for_an_hour_is(tmp_path: Path) -> None:

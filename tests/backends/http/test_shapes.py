@@ -20,7 +20,8 @@ from fare_cli import Judge, JudgingOptions, ServerOptions
 from fare_cli.asks import Ask, Direct, Message, Piece
 from fare_cli.backends.http.completions import Vocabulary
 from fare_cli.engine.turns import Turns
-from tests.engine.tiny_models import write_qwen3
+from fare_cli.errors import ModelError
+from tests.engine.tiny_models import write_gemma, write_qwen3
 
 STEPS = Direct("Verdict:", tuple(f" {number}" for number in range(-1, 13)))
 YES_NO = Direct("Verdict:", (" yes", " no"))
@@ -36,7 +37,8 @@ def logits(vocabulary: Vocabulary, ids: list[int]) -> np.ndarray[Any, np.dtype[n
 
 
 class Shape(ThreadingHTTPServer):
-    """A server of one shape; `prompts` are those that it was sent."""
+    """A server of one shape; `prompts` are those that it was sent. Its own token ids are those of the vocabulary,
+    `shift` further."""
 
     daemon_threads = True
 
@@ -44,6 +46,7 @@ class Shape(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.name, self.vocabulary = name, vocabulary
         self.prompts: list[Any] = []
+        self.shift = 0
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.prompts.append(body["prompt"])
@@ -53,7 +56,7 @@ class Shape(ThreadingHTTPServer):
             return 400, {"error": {"message": "at most 20 log-probabilities"}}
         ids = body["prompt"]
         if isinstance(ids, str):
-            ids = self.vocabulary.model.tokenize(ids, special=True)
+            ids = [one + self.shift for one in self.vocabulary.model.tokenize(ids, special=True)]
         row = logits(self.vocabulary, ids).astype(np.float64)
         known = row - row.max() - np.log(np.exp(row - row.max()).sum())
         wanted = [int(one) for one in np.argsort(-known)[: body["logprobs"]]]
@@ -141,3 +144,14 @@ def test_labels_are_read_as_the_logits_say(server: Shape, tiny: Path, script: Di
     if server.name == "text":
         sent = [one for one in server.prompts if isinstance(one, str) and "Which?" in one]
         assert all("5.< |im_end|>" in one for one in sent)
+
+
+@pytest.mark.parametrize("server", ["vllm", "sglang"], indirect=True)
+def test_a_file_of_another_model_is_refused(server: Shape, tiny: Path, tmp_path: Path) -> None:
+    served = ServerOptions(f"http://127.0.0.1:{server.server_address[1]}/v1")
+    other = write_gemma(tmp_path / "gemma.gguf")
+    with Judge.open(other, server=served) as judge, pytest.raises(ModelError, match=r"gemma\.gguf as another text"):
+        judge.backend()
+    server.shift = 1
+    with Judge.open(tiny, server=served) as judge, pytest.raises(ModelError, match=r"tiny\.gguf as another text"):
+        judge.backend()
