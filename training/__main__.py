@@ -173,7 +173,13 @@ def export(
         str | None, typer.Option("--base", metavar="NAME|FILE.gguf", help="The model that an adapter stands on.")
     ] = None,
     base_checkpoint: Annotated[
-        Path | None, typer.Option("--base-checkpoint", metavar="DIR", help="The checkpoint it was trained on.")
+        Path | None,
+        typer.Option(
+            "--base-checkpoint",
+            metavar="DIR",
+            help="The checkpoint it was trained on.  [default: --base, turned back into one]",
+            show_default=False,
+        ),
     ] = None,
     rank: Annotated[
         int | None,
@@ -195,10 +201,10 @@ def export(
     need_training_packages()
     hush()
 
-    if (base is None) != (base_checkpoint is None):
-        raise UsageError("--base and --base-checkpoint go together", "they are the same model, in two forms")
-    if rank is not None and base is None:
-        raise UsageError("--rank makes an adapter, and nothing is named that it stands on", "add --base")
+    if base is None:
+        for name, given in (("--base-checkpoint", base_checkpoint), ("--rank", rank)):
+            if given is not None:
+                raise UsageError(f"{name} is about an adapter, and nothing is named that it stands on", "add --base")
     options = exports.ExportOptions(
         type=type,
         prompts_dir=prompts,
@@ -206,9 +212,7 @@ def export(
         keep_unquantised=keep_unquantised,
         tolerance=tolerance,
     )
-    below = None
-    if base is not None and base_checkpoint is not None:
-        below = exports.Base(base, base_checkpoint, rank)
+    below = None if base is None else exports.Base(base, base_checkpoint, rank)
     _tell(exports.export(checkpoint, output, options, base=below, check=check, say=say, force=force))
 
 

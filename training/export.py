@@ -28,6 +28,7 @@ from training.labels import UNQUANTISED, agreement, checkpoint_readings, engine_
 from training.low_rank import write_low_rank
 from training.manifest import FileFacts, TrainingManifest, model_facts, plan, read_manifest
 from training.questions import Question, chosen_order, questions
+from training.start import start_checkpoint
 
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
 
@@ -36,11 +37,11 @@ _MOST_CHECKED = 200
 
 
 class Base(NamedTuple):
-    """What an adapter stands on: the model that it will be judged with, and the checkpoint that it was trained on.
-    With `rank`, a checkpoint trained in full becomes an adapter of that rank."""
+    """What an adapter stands on: the model that it will be judged with, and the checkpoint that it was trained on; None
+    where that is the model turned back. With `rank`, a checkpoint trained in full becomes an adapter of that rank."""
 
     model: str
-    checkpoint: Path
+    checkpoint: Path | None = None
     rank: int | None = None
 
 
@@ -106,10 +107,15 @@ def export(
     # The converter runs in a folder of its own.
     with one_at_a_time(output.absolute().with_name(output.name + ".export"), say) as stages:
         making = Making(stages, find_converter(say=say), say, lambda _name, _here, _size: None)
-        made = _adapter(checkpoint, base, making) if base is not None else _model(checkpoint, options, making)
+        below = None
+        if base is None:
+            made = _model(checkpoint, options, making)
+        else:
+            below = base.checkpoint or start_checkpoint(base.model, stages.folder / "base", say)
+            made = _adapter(checkpoint, base, below, making)
         counts = dict(made.counts)
         if check is not None:
-            below = base.checkpoint if base is not None and base.rank is None else None
+            below = None if base is not None and base.rank is not None else below
             counts |= _checked(checkpoint, made, _questions(check, texts), below, options.tolerance, say)
         written = list(_write(made, output, options, texts))
         stages.remove()
@@ -122,7 +128,8 @@ def _see_kind(checkpoint: Path, output: Path, base: Base | None) -> None:
     is_adapter = (checkpoint / ADAPTER_CONFIG).is_file()
     if is_adapter and base is None:
         raise UsageError(
-            f"{checkpoint} is an adapter", "name what it stands on: --base MODEL and --base-checkpoint DIR"
+            f"{checkpoint} is an adapter",
+            "name what it stands on: --base MODEL, and --base-checkpoint DIR if it has one",
         )
     if base is not None and not is_adapter and base.rank is None:
         raise UsageError(
@@ -136,7 +143,8 @@ def _see_kind(checkpoint: Path, output: Path, base: Base | None) -> None:
 def _inputs(checkpoint: Path, base: Base | None, check: Path | None) -> list[Path | FileFacts]:
     inputs: list[Path | FileFacts] = [checkpoint]
     if base is not None:
-        inputs += [model_facts(resolve_model(base.model)), base.checkpoint]
+        inputs.append(model_facts(resolve_model(base.model)))
+        inputs += [] if base.checkpoint is None else [base.checkpoint]
     return inputs if check is None else [*inputs, check]
 
 
@@ -177,16 +185,17 @@ def _model(folder: Path, options: ExportOptions, making: Making) -> _Exported:
     return _Exported(files)
 
 
-def _adapter(folder: Path, base: Base, making: Making) -> _Exported:
+def _adapter(folder: Path, base: Base, below: Path, making: Making) -> _Exported:
+    """The adapter for the model of `base`, whose weights as a checkpoint lie in the folder `below`."""
     counts = {}
     if base.rank is not None:
         whole, folder = folder, making.stages.folder / f"rank-{base.rank}"
-        share = write_low_rank(whole, base.checkpoint, folder, base.rank)
+        share = write_low_rank(whole, below, folder, base.rank)
         making.say(f"an adapter of rank {base.rank} holds {share:.1%} of the change of the weights, in squares")
         counts["share_of_change"] = round(share, 4)
     adapter_sha256(folder)
-    below = resolve_model(base.model)
-    return _Exported({"LoRA": make_adapter(folder, below, base.checkpoint.absolute(), making)}, below, counts)
+    model = resolve_model(base.model)
+    return _Exported({"LoRA": make_adapter(folder, model, below.absolute(), making)}, model, counts)
 
 
 def _write(made: _Exported, output: Path, options: ExportOptions, texts: PromptTexts) -> Iterator[Path]:

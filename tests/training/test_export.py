@@ -170,16 +170,17 @@ def test_a_full_training_becomes_an_adapter_of_its_largest_changes(
     shutil.copytree(start_checkpoint, trained)
     save_file(weights | {name: weights[name] + change}, trained / "model.safetensors", metadata={"format": "pt"})
     shares = {}
-    for rank in (1, 2):
-        base, output = Base(str(start_gguf), start_checkpoint, rank), tmp_path / f"rank-{rank}.gguf"
+    for rank, below in ((1, start_checkpoint), (2, None)):
+        base, output = Base(str(start_gguf), below, rank), tmp_path / f"rank-{rank}.gguf"
         manifest = export(trained, output, ExportOptions(tolerance=1), base=base, check=records, say=lambda _: None)
         shares[rank], labels = manifest.counts["share_of_change"], manifest.counts["labels"]["LoRA"]
     assert 0.6 < shares[1] < 0.95
     assert shares[2] == 1
     assert labels["nats"] < CLEAR_NATS
     assert read_header(output).metadata["general.type"] == "adapter"
+    unchanged = Base(str(start_gguf), start_checkpoint, rank)
     with pytest.raises(ModelError, match="has the linear layers of"):
-        export(start_checkpoint, tmp_path / "x.gguf", ExportOptions(), base=base, say=lambda _: None)
+        export(start_checkpoint, tmp_path / "x.gguf", ExportOptions(), base=unchanged, say=lambda _: None)
 
 
 def test_readings_agree_where_they_should() -> None:
