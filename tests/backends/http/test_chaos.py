@@ -275,13 +275,13 @@ def test_a_server_that_says_to_come_back_at_once_is_left_a_moment(tmp_path: Path
 
 
 def test_a_server_that_fails_and_then_is_busy_is_not_asked_without_a_pause(tmp_path: Path) -> None:
-    source = write_pairs(tmp_path / "in.jsonl", 1)
-    faults = [Fault("status", 500)] * 4 + [Fault("status", 429)] * 1000
+    source = write_pairs(tmp_path / "in.jsonl", 4)
+    faults = [Fault("status", 500)] * 4 + [Fault("status", 429)] * 10_000
     with fake_server() as server:
         plan = InTurn(faults)
         server.plan = lambda body: plan(body) if server.judged else None
         with pytest.raises(fare.EnvironmentFault, match="has not answered"):
-            judged(server, source, tmp_path / "out", concurrency=1, patience_s=3.0)
+            judged(server, source, tmp_path / "out", concurrency=4, patience_s=3.0)
     assert len(server.asked) < 30
 
 
