@@ -75,8 +75,9 @@ class Isotonic(_Closed):
         """The calibrated probability of every label; `verdict` is the one that the line speaks of."""
         if len(probabilities) == 1:
             return dict(probabilities)
-        confidence = probabilities[verdict]
-        sure, others = self._share_right(confidence), math.fsum(probabilities.values()) - confidence
+        sure = self._share_right(probabilities[verdict])
+        # Summed, not 1 less the verdict's: beside a verdict that is nearly certain the difference is all rounding.
+        others = math.fsum(share for label, share in probabilities.items() if label != verdict)
         rest = 1.0 - sure
         mended = {
             label: rest * share / others if others > 0 else rest / (len(probabilities) - 1)

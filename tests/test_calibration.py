@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fare_cli.calibration import Calibration, Isotonic, Scores, Temperature
@@ -63,6 +63,7 @@ def test_a_temperature_by_hand() -> None:
 
 @settings(max_examples=100)
 @given(SHARES, LINES)
+@example([1.0, 1.8681218113586683e-15], [(0.0, 0.0)])
 def test_a_line_gives_the_verdict_its_share_and_the_others_theirs(
     values: list[float], points: list[tuple[float, float]]
 ) -> None:
